@@ -1,0 +1,1 @@
+"""Devices as data: one TOML file a device, facts with their sources."""

@@ -1,0 +1,72 @@
+"""Benchmark finished files: what `secateur bench` does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from toolchain import bench_jobs, measurement, target
+from toolchain.artifact import Artifact, Format
+from toolchain.cache import Cache
+from toolchain.data import DataSettings
+from toolchain.errors import DependencyError, ModelError
+from toolchain.prepared_data import open_data
+from toolchain.report import TargetReport
+from toolchain.worker import Progress, Worker, silent
+
+
+def bench(
+    files: Sequence[Path],
+    *,
+    data: str | None = None,
+    targets: Sequence[str] = (),
+    scale: str | float = 1.0,
+    offset: float = 0.0,
+    threads: int = 1,
+    limit_s: float = 1800.0,
+    progress: Progress = silent,
+) -> measurement.Benchmark:
+    """Measure .tflite and .onnx files, interleaved; the first is the one the others are compared with.
+
+    Inputs are `x * scale + offset`. Raises ModelError, DataError, TargetError, DependencyError.
+    """
+    chosen = [target.load(name) for name in targets]
+    artifacts = [Artifact.of(path) for path in files]
+    for artifact in artifacts:
+        if artifact.format not in (Format.TFLITE, Format.ONNX):
+            raise ModelError(
+                f"{artifact.path}: bench takes .tflite and .onnx files; export it first: secateur run float32 --model {artifact.path} --out out"
+            )
+    settings = _settings(scale, offset)
+    dataset = open_data(data, "bench", settings, 0, Cache(), progress) if data else None
+    names = _distinct(artifacts)
+    candidates = [measurement.Candidate(name, "", artifact) for name, artifact in zip(names, artifacts, strict=True)]
+    return measurement.measure(candidates, dataset, None, chosen, measurement.Options(threads, limit_s=limit_s), progress)
+
+
+def _settings(scale: str | float, offset: float) -> DataSettings:
+    try:
+        return DataSettings(scale=scale, offset=offset)
+    except ValueError as err:
+        raise ModelError(f"--scale: {err}") from None
+
+
+def _distinct(artifacts: Sequence[Artifact]) -> list[str]:
+    """File names, or whole paths where two files share a name."""
+    names = [artifact.path.name for artifact in artifacts]
+    return names if len(set(names)) == len(names) else [str(artifact.path) for artifact in artifacts]
+
+
+def check(path: Path, target_name: str, *, limit_s: float = 300.0, progress: Progress = silent) -> TargetReport:
+    """Whether a .tflite or .onnx file fits a target, with every reason.
+
+    Raises ModelError, TargetError, and DependencyError where a missing emulator leaves the answer open.
+    """
+    chosen = target.load(target_name)
+    artifact = Artifact.of(path)
+    with Worker(progress) as worker:
+        facts = worker.call("toolchain.bench_jobs:facts", path, bench_jobs.Facts, path.name, limit_s)
+    found = measurement.on_target(artifact.path, facts.activation_dtypes, chosen, None, measurement.Options(limit_s=limit_s), progress)
+    if found.fits is None:
+        raise DependencyError("; ".join(found.reasons))
+    return found

@@ -1,0 +1,84 @@
+"""Finished steps, by the digest of all that went into them. A step is there whole or not at all.
+
+The key is the chain of inputs: the first file's digest, every step's settings, the seed, the versions of the frameworks
+and the toolchain's own source. Output bytes are no part of it: saving one model twice gives different files.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.metadata
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import platformdirs
+
+from toolchain.errors import StorageError
+from toolchain.files import digest, written
+
+FRAMEWORKS = (
+    "tensorflow", "tf-keras", "keras", "tensorflow-model-optimization", "tf2onnx", "onnx", "onnxruntime", "ai-edge-litert",
+    "tflite-micro", "numpy",
+)  # fmt: skip
+
+
+class Cache:
+    """A folder of finished steps; `$SECATEUR_CACHE`, or the user's cache folder."""
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = root or Path(os.environ.get("SECATEUR_CACHE") or platformdirs.user_cache_path("secateur"))
+
+    def folder(self, key: str) -> Path:
+        """Where the step with this key lies or would lie."""
+        return self.root / key[:2] / key
+
+    def load(self, key: str, kind: type[Any]) -> Any | None:
+        """The result of a finished step; None when there is none, or when it was damaged."""
+        try:
+            return msgspec.json.decode((self.folder(key) / "result.json").read_bytes(), type=kind, dec_hook=_path)
+        except (FileNotFoundError, msgspec.DecodeError):
+            return None
+
+    def make(self, key: str, work: Callable[[Path], Any]) -> Any:
+        """Run `work` on an empty folder and keep the folder with its result. Raises StorageError, and what `work` raises."""
+        with written(self.folder(key)) as scratch:
+            scratch.mkdir()
+            result = work(scratch)
+            (scratch / "result.json").write_bytes(msgspec.json.encode(result, enc_hook=str))
+        return result
+
+    def size_bytes(self) -> int:
+        """Bytes on disk."""
+        return sum(path.stat().st_size for path in self.root.rglob("*") if path.is_file())
+
+    def clear(self) -> None:
+        """Remove every finished step."""
+        if self.root.exists() and not all(len(item.name) == 2 for item in self.root.iterdir()):
+            raise StorageError(f"{self.root} holds files that are not the cache's; remove it by hand")
+        shutil.rmtree(self.root, ignore_errors=True)
+
+
+def key(*parts: Any) -> str:
+    """A digest of everything that decides a result."""
+    return hashlib.sha256(msgspec.json.encode((versions(), parts), order="deterministic", enc_hook=str)).hexdigest()
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """Installed versions of what computes, and the digest of the toolchain's source."""
+    found = {"toolchain": digest(Path(__file__).parent, "*.py")}
+    for name in FRAMEWORKS:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _path(kind: type[Any], value: Any) -> Any:
+    return kind(value)

@@ -1,0 +1,33 @@
+"""The command `secateur`. The only place that catches a ToolchainError: its message, and exit status 2."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from toolchain.cli import bench, cache, check, demo, inspect, recipes, run, targets
+from toolchain.errors import ToolchainError
+
+app = typer.Typer(
+    name="secateur",
+    help="Make trained Keras models ready for phones and microcontrollers: prune, quantize, export, measure.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    epilog="Start with: secateur demo   then: secateur run edge_int8 --model my.keras --data my.npz --out out",
+)
+for command in (demo.demo, run.run, bench.bench, check.check, inspect.inspect, targets.targets, recipes.recipes, cache.cache):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        app()
+    except ToolchainError as err:
+        print(f"secateur: {err}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("secateur: interrupted; finished steps are kept, run the command again to go on", file=sys.stderr)
+        sys.exit(130)

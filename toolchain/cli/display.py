@@ -1,0 +1,132 @@
+"""Progress and tables: rich on a terminal, plain lines elsewhere. Progress goes to standard error."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from toolchain.report import ArtifactReport, Skipped
+from toolchain.worker import Progress
+
+
+@contextlib.contextmanager
+def progress() -> Iterator[Progress]:
+    """A callback that shows what is being done until the block ends."""
+    if sys.stderr.isatty():
+        with _bars() as show:
+            yield show
+    else:
+        yield _lines()
+
+
+@contextlib.contextmanager
+def _bars() -> Iterator[Progress]:
+    from rich import progress as bars
+    from rich.console import Console
+
+    columns = (bars.SpinnerColumn(), bars.TextColumn("{task.description}"), bars.BarColumn(), bars.MofNCompleteColumn(), bars.TimeElapsedColumn())
+    with bars.Progress(*columns, console=Console(stderr=True)) as display:
+        tasks: dict[str, Any] = {}
+
+        def show(what: str, done: int, total: int) -> None:
+            subject = what.partition(":")[0]
+            if subject not in tasks:
+                for task in tasks.values():
+                    display.update(task, total=1, completed=1) if display.tasks[task].total is None else display.stop_task(task)
+                tasks[subject] = display.add_task(what, total=total or None)
+            display.update(tasks[subject], description=what, completed=done, total=total or None)
+
+        yield show
+        for task in tasks.values():
+            if display.tasks[task].total is None:
+                display.update(task, total=1, completed=1)
+
+
+def _lines() -> Progress:
+    said: dict[str, int] = {}
+
+    def show(what: str, done: int, total: int) -> None:
+        quarter = 4 * done // total if total else 0
+        if said.get(what) != quarter:
+            said[what] = quarter
+            print(f"{what} ({done} of {total})" if total else what, file=sys.stderr, flush=True)
+
+    return show
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table; the first column is text, the others are numbers."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console() if sys.stdout.isatty() else Console(width=160)
+    grid = Table(title=title, title_justify="left")
+    for index, column in enumerate(columns):
+        grid.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
+    for row in rows:
+        grid.add_row(*(escape(cell) for cell in row))
+    console.print(grid)
+
+
+def artifacts(title: str, rows: Sequence[ArtifactReport]) -> None:
+    """Print what was measured of each file, and of each file on each target."""
+    metric = next((row.metric for row in rows if row.metric), "accuracy")
+    columns = ("file", "bytes", "gzip", "non-zero", "MACs", metric, "95 % interval", "agreement", "p50 ms", "p99 ms")
+    table(title, columns, [_artifact(row) for row in rows])
+    on_targets = [_target(row, index) for row in rows for index in range(len(row.targets))]
+    if on_targets:
+        columns = ("file", "target", "fits", "flash B", "SRAM B", "arena B", "emulator", "outputs", "accuracy")
+        table("On targets (executed by the emulator named; sizes in bytes)", columns, on_targets)
+        for row in rows:
+            for target in row.targets:
+                for reason in target.reasons:
+                    print(f"{row.name} on {target.target}: {reason}")
+
+
+def skipped(rows: Sequence[Skipped]) -> None:
+    """Print what was left out, replaced or refused."""
+    for row in rows:
+        print(f"note: {row.step}: {row.what}: {row.reason}")
+
+
+def _artifact(row: ArtifactReport) -> tuple[str, ...]:
+    latency, interval = row.latency, row.accuracy_interval
+    return (
+        row.name,
+        f"{row.bytes:,}",
+        f"{row.gzip_bytes:,}",
+        f"{row.nonzero_parameters / row.parameters:.1%}" if row.parameters and row.nonzero_parameters is not None else "",
+        f"{row.macs:,}" if row.macs is not None else "",
+        percent(row.metric, row.accuracy),
+        f"{percent(row.metric, interval[0])} to {percent(row.metric, interval[1])}" if interval else "",
+        f"{row.agreement:.2%}" if row.agreement is not None else "",
+        f"{latency.p50_ms:.3f}" if latency else "",
+        f"{latency.p99_ms:.3f}" if latency else "",
+    )
+
+
+def _target(row: ArtifactReport, index: int) -> tuple[str, ...]:
+    target = row.targets[index]
+    result = target.results[0] if target.results else None
+    match = None if result is None else result.outputs_match
+    return (
+        row.name,
+        target.target,
+        {True: "yes", False: "no", None: "unknown"}[target.fits],
+        f"{target.flash_bytes:,}" if target.flash_bytes is not None else "",
+        f"{target.sram_bytes:,}" if target.sram_bytes is not None else "",
+        f"{result.arena_bytes:,}" if result and result.arena_bytes is not None else "",
+        f"{result.emulator}: {result.how}, {result.status}" if result else "",
+        "" if result is None or match is None else f"{'identical to' if match else 'differ from'} {result.outputs_against}",
+        percent(row.metric, result.accuracy) if result else "",
+    )
+
+
+def percent(metric: str | None, value: float | None) -> str:
+    """A share as a percentage, another metric as a number."""
+    if value is None:
+        return ""
+    return f"{value:.4g}" if metric == "mean_absolute_error" else f"{value:.2%}"

@@ -1,0 +1,1 @@
+"""Emulators: one file a kind; its name is the `kind` in a target's file."""

@@ -1,0 +1,1 @@
+"""What is measured of a finished file: size, accuracy, fidelity, latency. NumPy only; no framework."""

@@ -1,0 +1,90 @@
+"""What an .onnx file says about itself: operators, parameters, MACs, quantization. Needs the extra `onnx`."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from toolchain.errors import ModelError
+from toolchain.optional import require
+
+
+class OnnxFile(msgspec.Struct, frozen=True):
+    """A summary of the graph; `macs` is None where shapes stay open."""
+
+    path: Path
+    operator_counts: dict[str, int]
+    inputs: dict[str, tuple[int, ...]]
+    outputs: dict[str, tuple[int, ...]]
+    parameters: int
+    nonzero_parameters: int
+    macs: int | None
+    opset: int
+
+    @classmethod
+    def read(cls, path: Path) -> OnnxFile:
+        """Raises ModelError for a file that onnx cannot check, and for external data, which could name any path."""
+        onnx = require("onnx", "onnx")
+        try:
+            model = onnx.load(path, load_external_data=False)
+            if any(t.data_location == onnx.TensorProto.EXTERNAL for t in model.graph.initializer):
+                raise ModelError(f"{path}: weights in other files are not read; save one file")
+            onnx.checker.check_model(model)
+            model = onnx.shape_inference.infer_shapes(model)
+        except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ValueError, TypeError, RuntimeError) as err:
+            raise ModelError(f"{path}: not a valid .onnx file ({str(err).strip().splitlines()[0][:160]})") from None
+        except Exception as err:  # protobuf's DecodeError has no stable place to import it from
+            if type(err).__name__ != "DecodeError":
+                raise
+            raise ModelError(f"{path}: not a whole .onnx file") from None
+        graph = model.graph
+        constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+        trained = [v for v in constants.values() if v.ndim and (v.dtype.kind == "f" or v.dtype in (np.int8, np.uint8, np.int32))]
+        shapes = {v.name: _shape(v) for v in (*graph.input, *graph.output, *graph.value_info)}
+        shapes |= {name: value.shape for name, value in constants.items()}
+        return cls(
+            path,
+            dict(sorted(Counter(node.op_type for node in graph.node).items())),
+            {v.name: shapes[v.name] for v in graph.input if v.name not in constants},
+            {v.name: shapes[v.name] for v in graph.output},
+            sum(v.size for v in trained),
+            sum(int(np.count_nonzero(v)) for v in trained),
+            _macs(graph, shapes),
+            max(entry.version for entry in model.opset_import if not entry.domain),
+        )
+
+    @property
+    def scheme(self) -> str:
+        """What its quantization operators amount to."""
+        if "DynamicQuantizeLinear" in self.operator_counts:
+            return "dynamic_w8"
+        return "static_w8a8" if {"QuantizeLinear", "QLinearConv", "QLinearMatMul"} & set(self.operator_counts) else "float32"
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    """Dimensions; 0 for one that is open."""
+    return tuple(d.dim_value for d in value.type.tensor_type.shape.dim)
+
+
+def _macs(graph: Any, shapes: dict[str, tuple[int, ...]]) -> int | None:
+    """Multiply-accumulates of one inference (weight layouts: ONNX operator specification)."""
+    total = 0
+    for node in graph.node:
+        if node.op_type not in ("Conv", "ConvTranspose", "Gemm", "MatMul"):
+            continue
+        first, second, output = (shapes.get(name, ()) for name in (node.input[0], node.input[1], node.output[0]))
+        if not first or not second or not output or 0 in (*first, *output):
+            return None
+        if node.op_type == "Conv":
+            total += math.prod(output) * math.prod(second[1:])
+        elif node.op_type == "ConvTranspose":
+            total += math.prod(first) * math.prod(second[1:])
+        else:
+            transposed = any(a.name == "transA" and a.i for a in node.attribute)
+            total += math.prod(output) * first[-2 if transposed else -1]
+    return total

@@ -1,0 +1,34 @@
+"""Data sets in the cache: read once in a child process, found again by the digest of their source."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from toolchain.cache import Cache, key
+from toolchain.data import Dataset, DataSettings
+from toolchain.data_sources import Purpose, Request, cache_name
+from toolchain.files import copy
+from toolchain.worker import Progress, Worker
+
+_PREPARE = "toolchain.data_sources:prepare"
+
+
+def open_data(source: str, purpose: Purpose, settings: DataSettings, seed: int, cache: Cache, progress: Progress) -> Dataset:
+    """The three splits of `source`, scaled as `settings` say. Raises DataError, DependencyError."""
+    with Worker(progress) as worker:
+        name = cache_name(source, purpose, seed)
+        if name is None:  # a function: only its result tells whether it is known
+            with tempfile.TemporaryDirectory() as folder:
+                found = worker.call(_PREPARE, Request(source, purpose, seed, Path(folder) / "splits"), Dataset, source)
+                entry = key("data", found.digest)
+                if cache.load(entry, Dataset) is None:
+                    cache.make(entry, lambda scratch: (copy(found.folder, scratch / "splits"), found)[1])
+        else:
+            entry = key("data", name)
+            found = cache.load(entry, Dataset)
+            if found is None:
+                found = cache.make(entry, lambda scratch: worker.call(_PREPARE, Request(source, purpose, seed, scratch / "splits"), Dataset, source))
+    return msgspec.structs.replace(found, folder=cache.folder(entry) / "splits", settings=settings)

@@ -1,0 +1,178 @@
+"""What a run or a benchmark found, as one typed document: JSON in and out, one schema version.
+
+Every number carries how it came about: `measured` on this host, or, for a target, `executed`, `vendor`, `estimated`,
+`published`. Latency keeps its raw samples; percentiles are derived.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from toolchain.emulator import EmulatorResult
+from toolchain.errors import ToolchainError
+
+SCHEMA = 1
+
+
+class HostFacts(msgspec.Struct, frozen=True):
+    """The machine that measured."""
+
+    cpu: str
+    cores: int
+    memory_bytes: int
+    system: str
+    python: str
+    governor: str
+    """Frequency governor of the first core; "unknown" where the system does not say."""
+    versions: dict[str, str]
+
+
+class Latency(msgspec.Struct, frozen=True):
+    """Durations of single inferences on this host, candidates interleaved."""
+
+    how: Literal["measured"]
+    runtime: str
+    threads: int
+    p50_ms: float
+    p90_ms: float
+    p99_ms: float
+    min_ms: float
+    interval_ms: tuple[float, float]
+    """95 % confidence interval of the median."""
+    rounds: int
+    load_before: float
+    """Load average of the last minute (processes ready to run)."""
+    load_after: float
+    samples_ms: tuple[float, ...]
+
+
+class TargetReport(msgspec.Struct, frozen=True):
+    """One artifact on one target; `fits` is None where that could not be found out."""
+
+    target: str
+    fits: bool | None
+    reasons: tuple[str, ...]
+    flash_bytes: int | None
+    sram_bytes: int | None
+    results: tuple[EmulatorResult, ...]
+
+
+class ArtifactReport(msgspec.Struct, frozen=True):
+    """One file. What is None was not measured, and why stands in `skipped` or in `notes`."""
+
+    name: str
+    path: str
+    format: str
+    scheme: str
+    digest: str
+    how: Literal["measured"]
+    """How size, accuracy, agreement and memory came about."""
+    bytes: int
+    gzip_bytes: int
+    zstd_bytes: int
+    parameters: int | None
+    nonzero_parameters: int | None
+    macs: int | None
+    operators: dict[str, int]
+    metric: str | None = None
+    accuracy: float | None = None
+    """Value of `metric` on the test split; a fraction for top1 and auc."""
+    accuracy_interval: tuple[float, float] | None = None
+    """95 % confidence interval."""
+    accuracy_examples: int | None = None
+    other_metrics: dict[str, float] = {}
+    agreement: float | None = None
+    """Share of the same examples with the same answer as the original model (bench: as the first file)."""
+    max_error: float | None = None
+    mean_error: float | None = None
+    """Differences of the outputs from the original model's."""
+    latency: Latency | None = None
+    peak_memory_bytes: int | None = None
+    """Largest resident size of a process that loads the file and runs it once."""
+    base_memory_bytes: int | None = None
+    """Resident size of that process before it loads the file."""
+    targets: tuple[TargetReport, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class StepReport(msgspec.Struct, frozen=True):
+    """One step of a run. `seconds` is what it took when it was computed."""
+
+    name: str
+    seconds: float
+    cached: bool
+    examples: dict[str, str] = {}
+    details: dict[str, Any] = {}
+
+
+class Skipped(msgspec.Struct, frozen=True):
+    """Something that was skipped, frozen, refused, replaced or unavailable."""
+
+    step: str
+    what: str
+    reason: str
+
+
+class ModelReport(msgspec.Struct, frozen=True):
+    """The model the run started from."""
+
+    name: str
+    format: str
+    digest: str
+    bytes: int
+    gzip_bytes: int
+    parameters: int
+    nonzero_parameters: int
+    metric: str | None
+    accuracy: float | None
+    accuracy_interval: tuple[float, float] | None
+
+
+class DataReport(msgspec.Struct, frozen=True):
+    """The data the run used."""
+
+    name: str
+    digest: str
+    train: int
+    validation: int
+    test: int
+    scale: float
+    offset: float
+    seed: int
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole run."""
+
+    schema: Literal[1] = SCHEMA
+    secateur: str
+    recipe: str
+    settings: dict[str, Any]
+    """The recipe as it was run, with changes from the command line."""
+    model: ModelReport
+    data: DataReport | None
+    host: HostFacts
+    artifacts: tuple[ArtifactReport, ...]
+    skipped: tuple[Skipped, ...]
+    steps: tuple[StepReport, ...]
+
+
+def dumps(value: Any) -> bytes:
+    """Readable JSON of a report or a part of one."""
+    return msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"
+
+
+def load(path: Path) -> Report:
+    """Read a report.json. Raises ToolchainError where it is none, or one of another schema."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Report)
+    except (OSError, msgspec.DecodeError) as err:
+        raise ToolchainError(f"{path}: not a report of schema {SCHEMA} ({err})") from None
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of a report, as it stands in docs/report.schema.json."""
+    return msgspec.json.schema(Report)

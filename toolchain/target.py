@@ -1,0 +1,118 @@
+"""A target: facts about a device, read from a TOML file, and nothing about a project.
+
+Files that ship lie in `targets/`; `./mine.toml` from anywhere works the same.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from toolchain import registry
+from toolchain.emulator import Emulator
+from toolchain.errors import TargetError
+from toolchain.settings import build, suggest
+
+
+class Cpu(msgspec.Struct, frozen=True):
+    """The core that runs the model."""
+
+    core: str
+    clock_hz: int
+    cores: int = 1
+    features: tuple[str, ...] = ()
+
+
+class Memory(msgspec.Struct, frozen=True):
+    """Memory in bytes; what is reserved is not there for the model."""
+
+    sram_bytes: int
+    flash_bytes: int | None = None
+    """None: the model lies in a file system."""
+    reserved_flash_bytes: int = 0
+    reserved_sram_bytes: int = 0
+
+
+class Runtime(msgspec.Struct, frozen=True):
+    """What executes the model there."""
+
+    engine: Literal["tflm", "litert"]
+    formats: tuple[str, ...]
+    dtypes: tuple[str, ...]
+    """Types of activations it computes; a float model is refused where float32 is missing, not slowed."""
+
+
+class Target(msgspec.Struct, frozen=True):
+    """A device."""
+
+    schema: Literal[1]
+    name: str
+    title: str
+    sources: tuple[str, ...]
+    """Where each fact was read; what was not seen in a source is marked "memory"."""
+    cpu: Cpu
+    memory: Memory
+    runtime: Runtime
+    emulators: tuple[Emulator, ...] = ()
+
+
+class _Tables(msgspec.Struct, frozen=True):
+    """The file as it is written."""
+
+    schema: Literal[1]
+    name: str
+    title: str
+    sources: tuple[str, ...]
+    cpu: dict[str, Any]
+    memory: dict[str, Any]
+    runtime: dict[str, Any]
+    emulator: tuple[dict[str, Any], ...] = ()
+
+
+def folder() -> Path:
+    """Where the targets that ship lie."""
+    return Path(str(importlib.resources.files("targets")))
+
+
+def names() -> list[str]:
+    """Targets that ship."""
+    return sorted(path.stem for path in folder().glob("*.toml"))
+
+
+def path_of(name: str) -> Path:
+    """The file of a target given by name or by path. Raises TargetError."""
+    if name.endswith(".toml"):
+        return Path(name)
+    if name not in names():
+        raise TargetError(f"no target {name!r}; {suggest(name, names())}, or give the path of a .toml file")
+    return folder() / f"{name}.toml"
+
+
+def load(name: str) -> Target:
+    """A target by name, or by the path of its file. Raises TargetError."""
+    path = path_of(name)
+    try:
+        table = tomllib.loads(path.read_text())
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
+        raise TargetError(f"{path}: {err}") from None
+    return from_table(table, str(path))
+
+
+def from_table(table: Mapping[str, Any], where: str) -> Target:
+    """Check a target's table. Raises TargetError with the path of the wrong key and the choices."""
+    raw = build(_Tables, table, where, TargetError)
+    emulators = []
+    for index, settings in enumerate(raw.emulator):
+        place = f"{where}: emulator[{index}]"
+        kind = registry.find("emulators", settings.get("kind"), f"{place}.kind", TargetError)
+        emulators.append(build(kind, {key: value for key, value in settings.items() if key != "kind"}, place, TargetError))
+    parts = {
+        key: build(cls, getattr(raw, key), f"{where}: {key}", TargetError)
+        for key, cls in (("cpu", Cpu), ("memory", Memory), ("runtime", Runtime))
+    }
+    return Target(raw.schema, raw.name, raw.title, raw.sources, **parts, emulators=tuple(emulators))
