@@ -11,7 +11,7 @@ import numpy as np
 
 from toolchain import registry
 from toolchain.artifact import Format, sniff
-from toolchain.data import Array, Dataset
+from toolchain.data import Array, Dataset, save_outputs
 from toolchain.emulator import Emulator, EmulatorResult
 from toolchain.errors import DataError, DependencyError, TargetError
 from toolchain.measure import accuracy, host, latency
@@ -106,7 +106,7 @@ def examine(job: ExamineJob, progress: Progress) -> Examined:
     labels = job.data.raw("test")[1] if job.data else None
     if job.data:
         job.data.check_labels(int(np.prod(outputs.shape[1:])))
-    np.savez(job.outputs, outputs=outputs, **({f"input_{i}": x for i, x in enumerate(inputs)} if job.data is None else {}))
+    save_outputs(job.outputs, outputs, inputs if job.data is None else [])
     return Examined(
         facts=facts(job.path, progress),
         score=None if labels is None else accuracy.score(outputs, np.asarray(labels)),

@@ -35,7 +35,8 @@ def bench(
     for artifact in artifacts:
         if artifact.format not in (Format.TFLITE, Format.ONNX):
             raise ModelError(
-                f"{artifact.path}: bench takes .tflite and .onnx files; export it first: secateur run float32 --model {artifact.path} --out out"
+                f"{artifact.path}: bench takes .tflite and .onnx files; "
+                f"export it first: secateur run float32 --model {artifact.path} --out out"
             )
     settings = _settings(scale, offset)
     dataset = open_data(data, "bench", settings, 0, Cache(), progress) if data else None

@@ -13,7 +13,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import platformdirs
@@ -27,6 +27,9 @@ FRAMEWORKS = (
 )  # fmt: skip
 
 
+T = TypeVar("T")
+
+
 class Cache:
     """A folder of finished steps; `$SECATEUR_CACHE`, or the user's cache folder."""
 
@@ -37,14 +40,14 @@ class Cache:
         """Where the step with this key lies or would lie."""
         return self.root / key[:2] / key
 
-    def load(self, key: str, kind: type[Any]) -> Any | None:
+    def load(self, key: str, kind: type[T]) -> T | None:
         """The result of a finished step; None when there is none, or when it was damaged."""
         try:
             return msgspec.json.decode((self.folder(key) / "result.json").read_bytes(), type=kind, dec_hook=_path)
         except (FileNotFoundError, msgspec.DecodeError):
             return None
 
-    def make(self, key: str, work: Callable[[Path], Any]) -> Any:
+    def make(self, key: str, work: Callable[[Path], T]) -> T:
         """Run `work` on an empty folder and keep the folder with its result. Raises StorageError, and what `work` raises."""
         with written(self.folder(key)) as scratch:
             scratch.mkdir()

@@ -99,12 +99,17 @@ class Dataset(msgspec.Struct, frozen=True, dict=True):
     def check_labels(self, outputs: int) -> None:
         """Raise DataError where a class label lies beyond the model's outputs."""
         for split in ("train", "validation", "test"):
-            y = self.raw(split)[1]  # type: ignore[arg-type]
+            y = self.raw(split)[1]
             if y is not None and y.dtype.kind in "iu" and y.ndim == 1 and len(y):
                 low, top = int(y.min()), int(y.max())
                 if outputs > 1 and (low < 0 or top >= outputs):
                     raise DataError(f"{self.name}: labels run from {low} to {top}, the model has {outputs} outputs")
 
+
+def save_outputs(path: Path, outputs: Array, inputs: Sequence[Array]) -> None:
+    """Write outputs `[N, ...]`, and the inputs that gave them where no data set holds them, for `np.load`."""
+    named: dict[str, Any] = {f"input_{index}": x for index, x in enumerate(inputs)}
+    np.savez(path, outputs=outputs, **named)
 
 
 def scaled(x: Array, settings: DataSettings) -> Array:

@@ -10,7 +10,7 @@ import importlib.metadata
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -119,7 +119,9 @@ def prepare(task: Request, progress: Progress) -> Dataset:
 def _checked(source: str, arrays: Arrays) -> Arrays:
     keys = {key for key in arrays if key in ("x", "y", "x_train", "y_train", "x_validation", "y_validation", "x_test", "y_test")}
     if not ({"x"} <= keys or {"x_train", "x_test"} <= keys):
-        raise DataError(f"{source}: needs x and y, or x_train, y_train, x_test and y_test; it holds {', '.join(sorted(arrays)) or 'nothing'}")
+        raise DataError(
+            f"{source}: needs x and y, or x_train, y_train, x_test and y_test; it holds {', '.join(sorted(arrays)) or 'nothing'}"
+        )
     found = {key: arrays[key] for key in sorted(keys)}
     for key, value in found.items():
         if value.dtype.kind not in "iufb":
@@ -143,7 +145,11 @@ def _split(arrays: Arrays, purpose: Purpose, seed: int) -> Arrays:
     """Train, validation and test parts: 80/10/10 of one set, or a tenth of a given training set for validation."""
     if "x" in arrays:
         if purpose == "bench":
-            return {f"{key}_{part}": value[: None if part == "test" else 0] for key, value in arrays.items() for part in ("train", "validation", "test")}
+            return {
+                f"{key}_{part}": value[: None if part == "test" else 0]
+                for key, value in arrays.items()
+                for part in ("train", "validation", "test")
+            }
         order = np.random.default_rng(seed).permutation(len(arrays["x"]))
         tenth = max(1, len(order) // 10)
         parts = {"test": order[:tenth], "validation": order[tenth : 2 * tenth], "train": order[2 * tenth :]}

@@ -44,7 +44,9 @@ def run(out: Path, targets: Sequence[str], progress: Progress) -> report.Report:
     trained, model = store.folder(entry) / NAME, out / NAME
     if model.exists() and digest(model) not in (digest(trained), _earlier(out)):
         raise StorageError(f"{model} was not written by this demonstration; choose another --out")
-    found = pipeline.run("edge_int8", model=trained, out=out, data=DATA, targets=targets, changes=[f"data.scale={SCALE}"], progress=progress)
+    found = pipeline.run(
+        "edge_int8", model=trained, out=out, data=DATA, targets=targets, changes=[f"data.scale={SCALE}"], progress=progress
+    )
     copy(trained, model)
     return found
 

@@ -76,7 +76,9 @@ def _tflite(file: TfliteFile) -> Inspection:
         parameters = sum(t.elements for t in own)
         zeros = sum(t.elements - int(np.count_nonzero(file.constant(t))) for t in own)
         sparsity = zeros / parameters if parameters else None
-        rows.append(Row(output.name, op.name, output.shape, output.dtype.lower(), parameters, sparsity, op.macs, _quantization(output, own)))
+        rows.append(
+            Row(output.name, op.name, output.shape, output.dtype.lower(), parameters, sparsity, op.macs, _quantization(output, own))
+        )
     return Inspection(
         str(file.path), "tflite", file.scheme, file.path.stat().st_size,
         tuple(_described(file.tensors[i]) for i in file.inputs), tuple(_described(file.tensors[i]) for i in file.outputs),
@@ -87,7 +89,9 @@ def _tflite(file: TfliteFile) -> Inspection:
 def _quantization(output: Tensor, weights: list[Tensor]) -> str:
     parts = [f"{output.scale[0]:.3g} zp {output.zero_point[0]}"] if output.scale else []
     if weights and weights[0].scale:
-        parts.append(f"weights per channel ({len(weights[0].scale)})" if len(weights[0].scale) > 1 else f"weights {weights[0].scale[0]:.3g}")
+        parts.append(
+            f"weights per channel ({len(weights[0].scale)})" if len(weights[0].scale) > 1 else f"weights {weights[0].scale[0]:.3g}"
+        )
     return ", ".join(parts)
 
 
@@ -137,7 +141,7 @@ def _layer_macs(layer: Any, kernels: list[Any], shape: tuple[int | None, ...]) -
         return 0
     if "Transpose" in kind:
         given = layer.input.shape
-        return None if None in given[1:] else kernels[0].size * math.prod(given[1:-1])
+        return None if None in given[1:] else int(kernels[0].size) * math.prod(given[1:-1])
     if None in shape[1:] or not (kind.endswith(("Conv1D", "Conv2D", "Conv3D")) or kind == "Dense"):
         return None
-    return sum(kernel.size for kernel in kernels) * math.prod(d for d in shape[1:-1] if d)
+    return int(sum(kernel.size for kernel in kernels)) * math.prod(d for d in shape[1:-1] if d)

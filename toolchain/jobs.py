@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from toolchain import registry
-from toolchain.data import Dataset
+from toolchain.data import Array, Dataset, save_outputs
 from toolchain.errors import RecipeError
 from toolchain.keras_function import open_function
 from toolchain.measure.accuracy import Score, score
@@ -69,7 +69,7 @@ def measure_original(job: OriginalJob, progress: Progress) -> Original:
     """
     progress("measuring the original model", 0, 0)
     function = open_function(job.model, batch=64, trust=job.trust)
-    inputs, found = [], None
+    inputs, found = list[Array](), None
     if job.data is None:
         inputs = function.synthetic(EXAMPLES, job.synthetic, job.seed + 1)
         outputs = function.predict(inputs)[0]
@@ -81,8 +81,6 @@ def measure_original(job: OriginalJob, progress: Progress) -> Original:
         labels = job.data.raw("test")[1]
         found = None if labels is None else score(outputs, np.asarray(labels))
         used = job.data.describe("test")
-    np.savez(job.outputs, outputs=outputs, **{f"input_{i}": x for i, x in enumerate(inputs)})
-    weights = [np.asarray(w) for w in getattr(function.source, "weights", None) or getattr(function.source, "variables", ())]
-    return Original(
-        sum(w.size for w in weights), sum(int(np.count_nonzero(w)) for w in weights), tuple(function.input_shapes), found, used
-    )
+    save_outputs(job.outputs, outputs, inputs)
+    weights = [np.asarray(w) for w in function.weights]
+    return Original(sum(w.size for w in weights), sum(int(np.count_nonzero(w)) for w in weights), tuple(function.input_shapes), found, used)

@@ -17,8 +17,20 @@ from toolchain.errors import ModelError
 from toolchain.optional import require
 
 _TOUCHES_FILES = frozenset(
-    "ReadFile WriteFile MatchingFiles PyFunc PyFuncStateless EagerPyFunc TFRecordReaderV2 TextLineReaderV2 "
-    "WholeFileReaderV2 FixedLengthRecordReaderV2 InitializeTableFromTextFileV2 LoadLibrary".split()
+    [
+        "ReadFile",
+        "WriteFile",
+        "MatchingFiles",
+        "PyFunc",
+        "PyFuncStateless",
+        "EagerPyFunc",
+        "TFRecordReaderV2",
+        "TextLineReaderV2",
+        "WholeFileReaderV2",
+        "FixedLengthRecordReaderV2",
+        "InitializeTableFromTextFileV2",
+        "LoadLibrary",
+    ]
 )
 
 
@@ -32,6 +44,11 @@ class ModelFunction:
         self.source = source
         self.specs = specs
         self.call = call
+
+    @property
+    def weights(self) -> list[Any]:
+        """All variables, trainable or not."""
+        return list(getattr(self.source, "weights", ()) or getattr(self.source, "variables", ()))
 
     @property
     def input_shapes(self) -> list[tuple[int, ...]]:
@@ -93,7 +110,9 @@ def of_keras(model: Any, name: str, batch: int = 1) -> ModelFunction:
     for index, tensor in enumerate(model.inputs):
         shape = tuple(tensor.shape)[1:]
         if None in shape:
-            raise ModelError(f"{name}: input {list(shape)} has an open dimension; devices need fixed shapes, rebuild with keras.Input(shape=...)")
+            raise ModelError(
+                f"{name}: input {list(shape)} has an open dimension; devices need fixed shapes, rebuild with keras.Input(shape=...)"
+            )
         specs.append(tf.TensorSpec((batch, *shape), tf.as_dtype(tensor.dtype), name=f"input_{index}"))
 
     def call(*inputs: Any) -> list[Any]:

@@ -30,12 +30,52 @@ _RUNS_CODE = frozenset({"Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer",
 _WRAPPERS = frozenset({"PruneLowMagnitude", "ClusterWeights"})
 _QUANTIZED = frozenset({"QuantizeWrapper", "QuantizeWrapperV2", "QuantizeLayer"})
 _KERAS_PARTS = frozenset(
-    "activations backend constraints dtype_policies engine initializers layers models ops random regularizers".split()
+    [
+        "activations",
+        "backend",
+        "constraints",
+        "dtype_policies",
+        "engine",
+        "initializers",
+        "layers",
+        "models",
+        "ops",
+        "random",
+        "regularizers",
+    ]
 )
 _TF_OPERATIONS = ("math.", "nn.", "image.", "linalg.", "signal.", "__operators__.")
 _TF_FUNCTIONS = frozenset(
-    "cast clip_by_value concat convert_to_tensor expand_dims fill gather identity ones ones_like pad range rank repeat "
-    "reshape reverse shape slice split squeeze stack strided_slice tile transpose unstack where zeros zeros_like".split()
+    [
+        "cast",
+        "clip_by_value",
+        "concat",
+        "convert_to_tensor",
+        "expand_dims",
+        "fill",
+        "gather",
+        "identity",
+        "ones",
+        "ones_like",
+        "pad",
+        "range",
+        "rank",
+        "repeat",
+        "reshape",
+        "reverse",
+        "shape",
+        "slice",
+        "split",
+        "squeeze",
+        "stack",
+        "strided_slice",
+        "tile",
+        "transpose",
+        "unstack",
+        "where",
+        "zeros",
+        "zeros_like",
+    ]
 )
 
 
@@ -118,7 +158,10 @@ def check_safe(path: Path, config: dict[str, Any]) -> None:
                 "with --trust, from a package on PYTHONPATH"
             )
         if name == "TFOpLambda" and not _known_operation(str(entry["config"].get("function"))):
-            raise ModelError(f"{path}: the layer {_layer_name(entry)} calls tf.{entry['config'].get('function')}, which is not on the list of plain tensor functions; run with --trust")
+            raise ModelError(
+                f"{path}: the layer {_layer_name(entry)} calls tf.{entry['config'].get('function')}, which is no plain tensor function; "
+                "run with --trust if you trust the file"
+            )
 
 
 def _entries(node: Any) -> Iterator[dict[str, Any]]:

@@ -50,7 +50,12 @@ class Candidate(msgspec.Struct, frozen=True):
 
 
 def measure(
-    candidates: Sequence[Candidate], data: Dataset | None, reference: Path | None, targets: Sequence[Target], options: Options, progress: Progress
+    candidates: Sequence[Candidate],
+    data: Dataset | None,
+    reference: Path | None,
+    targets: Sequence[Target],
+    options: Options,
+    progress: Progress,
 ) -> Benchmark:
     """Measure files. `reference` holds the outputs to agree with (.npz); without it the first file's are taken.
 
@@ -71,7 +76,9 @@ def measure(
             timed = worker.call("toolchain.bench_jobs:time_all", timing, bench_jobs.Timed, "latency", options.limit_s)
     rows, skipped = [], []
     for candidate, found, latency in zip(candidates, examined, timed.latencies, strict=True):
-        on_targets = tuple(on_target(candidate.artifact.path, found.facts.activation_dtypes, target, data, options, progress) for target in targets)
+        on_targets = tuple(
+            on_target(candidate.artifact.path, found.facts.activation_dtypes, target, data, options, progress) for target in targets
+        )
         rows.append(_row(candidate, found, latency, on_targets))
         skipped += [
             Skipped(f"{candidate.name} on {row.target}", result.emulator, f"{result.status}: {result.reason}")
@@ -93,7 +100,9 @@ def on_target(
             job = bench_jobs.EmulateJob(kind, msgspec.to_builtins(emulator), path, data, options.synthetic, options.seed)
             with Worker(progress) as worker:
                 try:
-                    results.append(worker.call("toolchain.bench_jobs:emulate", job, EmulatorResult, f"{path.name} on {target.name}", options.limit_s))
+                    results.append(
+                        worker.call("toolchain.bench_jobs:emulate", job, EmulatorResult, f"{path.name} on {target.name}", options.limit_s)
+                    )
                 except ToolchainError as err:  # a crash or a hang of the guest is a result
                     results.append(EmulatorResult(emulator=kind, how="executed", status="refused", reason=str(err)))
     return fit(path, activation_dtypes, target, results)

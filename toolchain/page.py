@@ -35,7 +35,9 @@ def _plot(artifacts: tuple[ArtifactReport, ...]) -> str:
             assert a.latency is not None
             colour = "#0b6e4f" if a.format == "tflite" else "#b5541c"
             axes.scatter(a.gzip_bytes / 1000, value, s=40 + 400 * a.latency.p50_ms / slowest, color=colour, alpha=0.6)
-            axes.annotate(f"{a.name}\n{a.latency.p50_ms:.3f} ms", (a.gzip_bytes / 1000, value), xytext=(8, 8), textcoords="offset points", fontsize=7)
+            axes.annotate(
+                f"{a.name}\n{a.latency.p50_ms:.3f} ms", (a.gzip_bytes / 1000, value), xytext=(8, 8), textcoords="offset points", fontsize=7
+            )
         axes.margins(0.25)
     axes.set_xlabel("compressed size, kB (gzip)")
     axes.set_ylabel(points[0][0].metric or "agreement with the original" if points else "")

@@ -16,7 +16,7 @@ import msgspec
 from toolchain import cache, jobs, keras_models, measurement, recipe, report, target
 from toolchain.artifact import Artifact, Format
 from toolchain.data import Dataset
-from toolchain.errors import StorageError
+from toolchain.errors import StorageError, ToolchainError
 from toolchain.files import copy, written
 from toolchain.measure.size import size
 from toolchain.page import render
@@ -48,7 +48,9 @@ class Run:
         known = found is not None
         if found is None:
             begun = time.monotonic()
-            found = self.store.make(entry, lambda scratch: Timed(msgspec.to_builtins(work(scratch), enc_hook=str), time.monotonic() - begun))
+            found = self.store.make(
+                entry, lambda scratch: Timed(msgspec.to_builtins(work(scratch), enc_hook=str), time.monotonic() - begun)
+            )
         result = msgspec.convert(found.result, kind)
         outcome = result if isinstance(result, Outcome) else Outcome()
         self.steps.append(report.StepReport(name, round(found.seconds, 3), known, outcome.examples, outcome.details))
@@ -60,7 +62,9 @@ class Run:
         entry = cache.key("original", self._start)
 
         def work(scratch: Path) -> Any:
-            job = jobs.OriginalJob(self.model.path, scratch / "outputs.npz", self.data, self.plan.data.synthetic, self.plan.seed, self.trust)
+            job = jobs.OriginalJob(
+                self.model.path, scratch / "outputs.npz", self.data, self.plan.data.synthetic, self.plan.seed, self.trust
+            )
             return self.worker.call("toolchain.jobs:measure_original", job, jobs.Original, self.model.path.name)
 
         return self.cached("original", entry, jobs.Original, work), self.store.folder(entry) / "outputs.npz"
@@ -70,10 +74,12 @@ class Run:
         current, entry = self.model.path, self._start
         for index, stage in enumerate(self.plan.stages):
             entry = cache.key("stage", entry, _settings(stage))
-            given = current
-            self.cached(f"{index + 1} {recipe.name_of(stage)}", entry, Outcome, lambda scratch: self._step("stages", stage, given, scratch / "model.keras"))
-            current = self.store.folder(entry) / "model.keras"
+            current = self._stage(f"{index + 1} {recipe.name_of(stage)}", entry, stage, current)
         return current, entry
+
+    def _stage(self, name: str, entry: str, stage: Stage, model: Path) -> Path:
+        self.cached(name, entry, Outcome, lambda scratch: self._step("stages", stage, model, scratch / "model.keras"))
+        return self.store.folder(entry) / "model.keras"
 
     def export(self, export: Export, final: tuple[Path, str], limit_s: float) -> Path:
         """Write one file, and first the file it starts from."""
@@ -87,7 +93,9 @@ class Run:
         self.cached(name, entry, Outcome, lambda scratch: self._step("exports", export, model, scratch / export.name, source, limit_s))
         return path
 
-    def _step(self, kind: str, step: Stage | Export, model: Path, out: Path, source: Path | None = None, limit_s: float | None = None) -> Any:
+    def _step(
+        self, kind: str, step: Stage | Export, model: Path, out: Path, source: Path | None = None, limit_s: float | None = None
+    ) -> Any:
         job = jobs.StepJob(
             kind, _settings(step), model, out, self.model.path, source, self.data, self.plan.data.synthetic, self.plan.seed, self.trust
         )
@@ -198,7 +206,7 @@ def _check_free(out: Path, names: Sequence[str]) -> None:
         return
     try:
         ours = {row.name for row in report.load(out / "report.json").artifacts} | {"final.keras", "report.json", "report.html"}
-    except report.ToolchainError:
+    except ToolchainError:
         ours = set()
     if foreign := [name for name in present if name not in ours]:
         raise StorageError(f"{out} already holds {', '.join(foreign)}, which no earlier run wrote; choose another --out")

@@ -19,16 +19,24 @@ _PREPARE = "toolchain.data_sources:prepare"
 def open_data(source: str, purpose: Purpose, settings: DataSettings, seed: int, cache: Cache, progress: Progress) -> Dataset:
     """The three splits of `source`, scaled as `settings` say. Raises DataError, DependencyError."""
     with Worker(progress) as worker:
+
+        def prepare(folder: Path) -> Dataset:
+            found: Dataset = worker.call(_PREPARE, Request(source, purpose, seed, folder / "splits"), Dataset, source)
+            return found
+
         name = cache_name(source, purpose, seed)
-        if name is None:  # a function: only its result tells whether it is known
+        if name is not None:
+            entry = key("data", name)
+            found = cache.load(entry, Dataset) or cache.make(entry, prepare)
+        else:  # a function: only its result tells whether it is known
             with tempfile.TemporaryDirectory() as folder:
-                found = worker.call(_PREPARE, Request(source, purpose, seed, Path(folder) / "splits"), Dataset, source)
+                found = prepare(Path(folder))
                 entry = key("data", found.digest)
                 if cache.load(entry, Dataset) is None:
-                    cache.make(entry, lambda scratch: (copy(found.folder, scratch / "splits"), found)[1])
-        else:
-            entry = key("data", name)
-            found = cache.load(entry, Dataset)
-            if found is None:
-                found = cache.make(entry, lambda scratch: worker.call(_PREPARE, Request(source, purpose, seed, scratch / "splits"), Dataset, source))
+                    cache.make(entry, lambda scratch: _moved(found, scratch))
     return msgspec.structs.replace(found, folder=cache.folder(entry) / "splits", settings=settings)
+
+
+def _moved(found: Dataset, scratch: Path) -> Dataset:
+    copy(found.folder, scratch / "splits")
+    return found

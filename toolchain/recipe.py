@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.resources
+import itertools
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,10 +32,12 @@ class Recipe(msgspec.Struct, frozen=True):
     def check_accepts(self, model: Path, format: Format) -> None:
         """Raise RecipeError where the recipe cannot start from a file of this format."""
         if format in (Format.TFLITE, Format.ONNX):
-            raise RecipeError(f"{model}: a {format} file is finished; run needs a Keras model or a SavedModel, bench takes this one")
+            raise RecipeError(f"{model}: a {format} file is finished; run takes Keras models and SavedModels, bench takes this")
         if format is Format.SAVED_MODEL and self.stages:
             uses = ", ".join(name_of(stage) for stage in self.stages)
-            raise RecipeError(f"{model}: a SavedModel can only be exported, and {self.name} has the stages {uses}; give a .keras or .h5 file")
+            raise RecipeError(
+                f"{model}: a SavedModel can only be exported, and {self.name} has the stages {uses}; give a .keras or .h5 file"
+            )
 
 
 class _Tables(msgspec.Struct, frozen=True):
@@ -91,7 +94,7 @@ def from_table(table: Mapping[str, Any], path: Path) -> Recipe:
     exports = tuple(_plug_in("exports", entry, f"{path}: export[{i}]") for i, entry in enumerate(raw.export))
     if not exports:
         raise RecipeError(f'{path}: no [[export]]; a run must write a file, for example use = "tflite"')
-    for index, (first, then) in enumerate(zip(stages, stages[1:], strict=False)):
+    for index, (first, then) in enumerate(itertools.pairwise(stages)):
         if first.produces != then.consumes:
             raise RecipeError(
                 f"{path}: stage[{index + 1}] {name_of(then)!r} takes {then.consumes}, stage[{index}] {name_of(first)!r} gives {first.produces}"

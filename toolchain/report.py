@@ -7,14 +7,14 @@ Every number carries how it came about: `measured` on this host, or, for a targe
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
 from toolchain.emulator import EmulatorResult
 from toolchain.errors import ToolchainError
 
-SCHEMA = 1
+SCHEMA: Final = 1
 
 
 class HostFacts(msgspec.Struct, frozen=True):

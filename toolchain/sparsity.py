@@ -42,7 +42,7 @@ def global_magnitude(kernels: Kernels, sparsity: float) -> dict[str, float]:
 def overridden(decided: Mapping[str, float], layers: Mapping[str, float], keep: Sequence[str]) -> dict[str, float]:
     """Apply per-layer sparsities by name pattern (the last match wins), then take kept layers out.
 
-    Raises StageError for a pattern that matches no layer, and where a layer would lose every weight.
+    Raises StageError for a pattern that matches no layer.
     """
     for pattern in (*layers, *keep):
         if not any(fnmatchcase(name, pattern) for name in decided):
@@ -52,8 +52,6 @@ def overridden(decided: Mapping[str, float], layers: Mapping[str, float], keep: 
         for pattern, wanted in layers.items():
             if fnmatchcase(name, pattern):
                 share = wanted
-        if share >= 1.0:
-            raise StageError(f"prune: every weight of {name!r} would go; lower the sparsity or threshold, or keep = [{name!r}]")
         if share > 0 and not any(fnmatchcase(name, pattern) for pattern in keep):
             result[name] = share
     return result

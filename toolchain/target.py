@@ -111,8 +111,13 @@ def from_table(table: Mapping[str, Any], where: str) -> Target:
         place = f"{where}: emulator[{index}]"
         kind = registry.find("emulators", settings.get("kind"), f"{place}.kind", TargetError)
         emulators.append(build(kind, {key: value for key, value in settings.items() if key != "kind"}, place, TargetError))
-    parts = {
-        key: build(cls, getattr(raw, key), f"{where}: {key}", TargetError)
-        for key, cls in (("cpu", Cpu), ("memory", Memory), ("runtime", Runtime))
-    }
-    return Target(raw.schema, raw.name, raw.title, raw.sources, **parts, emulators=tuple(emulators))
+    return Target(
+        raw.schema,
+        raw.name,
+        raw.title,
+        raw.sources,
+        build(Cpu, raw.cpu, f"{where}: cpu", TargetError),
+        build(Memory, raw.memory, f"{where}: memory", TargetError),
+        build(Runtime, raw.runtime, f"{where}: runtime", TargetError),
+        tuple(emulators),
+    )

@@ -82,7 +82,17 @@ class TfliteFile(msgspec.Struct, frozen=True, dict=True):
                 for op in graph.operators or []
             )
             return cls(path, tensors, operators, _ints(graph.inputs), _ints(graph.outputs), len(model.subgraphs), constants)
-        except (struct.error, IndexError, KeyError, TypeError, ValueError, AttributeError, UnicodeDecodeError, OverflowError, MemoryError) as err:
+        except (
+            struct.error,
+            IndexError,
+            KeyError,
+            TypeError,
+            ValueError,
+            AttributeError,
+            UnicodeDecodeError,
+            OverflowError,
+            MemoryError,
+        ) as err:
             raise ModelError(f"{path}: not a whole .tflite file ({type(err).__name__}: {str(err)[:120]})") from None
 
     def constant(self, tensor: Tensor) -> Array:

@@ -96,7 +96,14 @@ def _as_logits(probabilities: bool) -> Teacher:
 
 
 def fit(
-    model: Any, context: Context, schedule: Schedule, loss: Loss, label: str, *, callbacks: tuple[Any, ...] = (), teacher: Teacher | None = None
+    model: Any,
+    context: Context,
+    schedule: Schedule,
+    loss: Loss,
+    label: str,
+    *,
+    callbacks: tuple[Any, ...] = (),
+    teacher: Teacher | None = None,
 ) -> None:
     """Train `model` in place with Adam and a cosine decay; `teacher` outputs are appended to each row of labels."""
     keras = keras_models.keras_of(model)
@@ -151,6 +158,7 @@ def _batches(data: Dataset, split: Split, batch_size: int, seed: int, teacher: T
     spec = tf.TensorSpec((size, *sample.shape[1:]), sample.dtype), tf.TensorSpec((size, *y.shape[1:]), tf.float32)
     batches = tf.data.Dataset.from_generator(draw, output_signature=spec)
     if teacher is not None:
+
         def taught(inputs: Any, labels: Any) -> Any:
             return inputs, tf.concat([tf.reshape(labels, [size, -1]), tf.reshape(teacher(inputs), [size, -1])], axis=1)
 

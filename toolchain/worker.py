@@ -87,7 +87,7 @@ class Worker:
                 raise RuntimeError(f"{what} failed in its process:\n{body[0]}")
 
     def _start(self) -> None:
-        self._log = tempfile.NamedTemporaryFile(prefix="secateur-", suffix=".log")
+        self._log = tempfile.NamedTemporaryFile(prefix="secateur-", suffix=".log")  # noqa: SIM115 (closed by _stop)
         self._pipe, theirs = Pipe()
         environment = {"TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "-1", "KERAS_BACKEND": "tensorflow"}
         self._child = subprocess.Popen(

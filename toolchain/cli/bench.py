@@ -14,13 +14,13 @@ def bench(
     files: Annotated[list[Path], typer.Argument(help=".tflite and .onnx files; the first is the one the others are compared with")],
     data: options.Data = None,
     target: options.Targets = None,
-    scale: Annotated[str, typer.Option(help='Factor on every input, such as 0.5 or 1/255, as the recipe\'s data.scale')] = "1",
+    scale: Annotated[str, typer.Option(help="Factor on every input, such as 0.5 or 1/255, as the recipe's data.scale")] = "1",
     offset: Annotated[float, typer.Option(help="Added to every input after the factor")] = 0.0,
     threads: options.Threads = 1,
     time_limit: options.TimeLimit = 1800,
     json: options.Json = False,
 ) -> None:
-    """Measure size, accuracy, latency and memory of files, interleaved, and their fit on targets.
+    r"""Measure size, accuracy, latency and memory of files, interleaved, and their fit on targets.
 
     \b
     secateur bench float32.tflite static_w8a8.tflite --data test.npz

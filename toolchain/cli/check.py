@@ -16,7 +16,7 @@ def check(
     time_limit: options.TimeLimit = 300,
     json: options.Json = False,
 ) -> None:
-    """Tell whether a file fits a target: exit 0 when it does, 1 when it does not, with every reason.
+    r"""Tell whether a file fits a target: exit 0 when it does, 1 when it does not, with every reason.
 
     \b
     secateur check static_w8a8.tflite --target stm32f746

@@ -26,7 +26,13 @@ def _bars() -> Iterator[Progress]:
     from rich import progress as bars
     from rich.console import Console
 
-    columns = (bars.SpinnerColumn(), bars.TextColumn("{task.description}"), bars.BarColumn(), bars.MofNCompleteColumn(), bars.TimeElapsedColumn())
+    columns = (
+        bars.SpinnerColumn(),
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        bars.TimeElapsedColumn(),
+    )
     with bars.Progress(*columns, console=Console(stderr=True)) as display:
         tasks: dict[str, Any] = {}
 
@@ -74,8 +80,8 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
 def artifacts(title: str, rows: Sequence[ArtifactReport]) -> None:
     """Print what was measured of each file, and of each file on each target."""
     metric = next((row.metric for row in rows if row.metric), "accuracy")
-    columns = ("file", "bytes", "gzip", "non-zero", "MACs", metric, "95 % interval", "agreement", "p50 ms", "p99 ms")
-    table(title, columns, [_artifact(row) for row in rows])
+    measured = ("file", "bytes", "gzip", "non-zero", "MACs", metric, "95 % interval", "agreement", "p50 ms", "p99 ms")
+    table(title, measured, [_artifact(row) for row in rows])
     on_targets = [_target(row, index) for row in rows for index in range(len(row.targets))]
     if on_targets:
         columns = ("file", "target", "fits", "flash B", "SRAM B", "arena B", "emulator", "outputs", "accuracy")
@@ -88,8 +94,12 @@ def artifacts(title: str, rows: Sequence[ArtifactReport]) -> None:
 
 def skipped(rows: Sequence[Skipped]) -> None:
     """Print what was left out, replaced or refused."""
+    subjects: dict[tuple[str, str], list[str]] = {}
     for row in rows:
-        print(f"note: {row.step}: {row.what}: {row.reason}")
+        subjects.setdefault((row.step, row.reason), []).append(row.what)
+    for (step, reason), names in subjects.items():
+        listed = ", ".join(names) if len(names) <= 4 else f"{', '.join(names[:3])} and {len(names) - 3} more"
+        print(f"note: {step}: {listed}: {reason}")
 
 
 def _artifact(row: ArtifactReport) -> tuple[str, ...]:

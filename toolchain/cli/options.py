@@ -11,7 +11,9 @@ Data = Annotated[
     str | None,
     typer.Option(help="mnist_5k, digits, fashion_mnist, cifar10, an .npz, a folder of class folders of images, or package.module:function"),
 ]
-Targets = Annotated[list[str] | None, typer.Option("--target", help="A device, by name or .toml file; may be repeated. See: secateur targets")]
+Targets = Annotated[
+    list[str] | None, typer.Option("--target", help="A device, by name or .toml file; may be repeated. See: secateur targets")
+]
 Trust = Annotated[bool, typer.Option("--trust", help="Run code that the model file names: Lambda layers and custom classes")]
 Threads = Annotated[int, typer.Option(min=1, help="Threads of the runtimes that are timed")]
 TimeLimit = Annotated[float, typer.Option(min=1, help="Seconds after which a converter or an interpreter is stopped")]

@@ -80,12 +80,12 @@ def _source(context: Context) -> Path:
 
 
 def _quantize(source: Path, out: Path, inputs: list[Array]) -> None:
-    """onnxruntime static quantization with min-max ranges, after its own folding of the float graph."""
+    """Onnxruntime static quantization with min-max ranges, after its own folding of the float graph."""
     quantization = require("onnxruntime.quantization", "onnx")
     preprocess = require("onnxruntime.quantization.shape_inference", "onnx").quant_pre_process
     names = [value.name for value in require("onnx", "onnx").load(source).graph.input]
 
-    class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
+    class Reader(quantization.CalibrationDataReader):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
             self._batches = iter(one_by_one(inputs))
 
@@ -98,5 +98,11 @@ def _quantize(source: Path, out: Path, inputs: list[Array]) -> None:
         preprocess(str(source), str(prepared), skip_symbolic_shape=True)
         int8: Any = quantization.QuantType.QInt8
         quantization.quantize_static(
-            str(prepared), str(out), Reader(), quant_format=quantization.QuantFormat.QDQ, per_channel=True, activation_type=int8, weight_type=int8
+            str(prepared),
+            str(out),
+            Reader(),
+            quant_format=quantization.QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=int8,
+            weight_type=int8,
         )

@@ -37,13 +37,17 @@ def score(outputs: Array, labels: Array) -> Score:
         return Score("top1", hits / len(labels), wilson(hits, len(labels)), len(labels), others)
     if task is Task.BINARY:
         value = auc(outputs[:, 0], labels)
-        middle = 0.5 if 0 <= outputs.min() and outputs.max() <= 1 else 0.0
-        return Score("auc", value, _auc_interval(value, labels), len(labels), {"accuracy": float(((outputs[:, 0] > middle) == labels).mean())})
+        middle = 0.5 if outputs.min() >= 0 and outputs.max() <= 1 else 0.0
+        return Score(
+            "auc", value, _auc_interval(value, labels), len(labels), {"accuracy": float(((outputs[:, 0] > middle) == labels).mean())}
+        )
     errors = np.abs(outputs - labels.reshape(outputs.shape))
     each = errors.mean(1)
     half = Z95 * float(each.std(ddof=1)) / math.sqrt(len(each)) if len(each) > 1 else math.inf
     mean = float(each.mean())
-    return Score("mean_absolute_error", mean, (mean - half, mean + half), len(each), {"root_mean_squared_error": float(np.sqrt((errors**2).mean()))})
+    return Score(
+        "mean_absolute_error", mean, (mean - half, mean + half), len(each), {"root_mean_squared_error": float(np.sqrt((errors**2).mean()))}
+    )
 
 
 def quality(outputs: Array, labels: Array) -> float:

@@ -27,7 +27,9 @@ def fit(path: Path, activation_dtypes: Sequence[str], target: Target, results: S
     unknown += [f"{result.emulator}: {result.reason}" for result in results if result.status == "unavailable"]
     flash_bytes = path.stat().st_size + memory.reserved_flash_bytes
     if memory.flash_bytes is not None and flash_bytes > memory.flash_bytes:
-        reasons.append(f"needs {flash_bytes:,} B of flash ({memory.reserved_flash_bytes:,} reserved), the target has {memory.flash_bytes:,}")
+        reasons.append(
+            f"needs {flash_bytes:,} B of flash ({memory.reserved_flash_bytes:,} reserved), the target has {memory.flash_bytes:,}"
+        )
     arenas = [result.arena_bytes for result in results if result.arena_bytes is not None]
     sram_bytes = max(arenas) + memory.reserved_sram_bytes if arenas else None
     if sram_bytes is not None and sram_bytes > memory.sram_bytes:

@@ -76,7 +76,8 @@ def quantized(x: Array, detail: Any) -> Array:
         return np.asarray(x, dtype)
     limits = np.iinfo(dtype)
     stored = np.round(np.asarray(x, np.float32) / parameters["scales"][0]) + parameters["zero_points"][0]
-    return np.clip(stored, limits.min, limits.max).astype(dtype)
+    clipped: Array = np.clip(stored, limits.min, limits.max).astype(dtype)
+    return clipped
 
 
 def dequantized(stored: Array, detail: Any) -> Array:
@@ -84,7 +85,8 @@ def dequantized(stored: Array, detail: Any) -> Array:
     parameters = detail["quantization_parameters"]
     if not parameters["scales"].size:
         return stored.astype(np.float32)
-    return (stored.astype(np.float32) - np.float32(parameters["zero_points"][0])) * parameters["scales"][0]
+    real: Array = (stored.astype(np.float32) - np.float32(parameters["zero_points"][0])) * parameters["scales"][0]
+    return real
 
 
 def open_runner(path: Path, threads: int) -> LiteRT:

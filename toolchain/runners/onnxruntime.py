@@ -12,7 +12,13 @@ from toolchain.data import Array
 from toolchain.errors import ModelError
 from toolchain.optional import require
 
-_TYPES = {"tensor(float)": np.float32, "tensor(int32)": np.int32, "tensor(int64)": np.int64, "tensor(int8)": np.int8, "tensor(uint8)": np.uint8}
+_TYPES: dict[str, Any] = {
+    "tensor(float)": np.float32,
+    "tensor(int32)": np.int32,
+    "tensor(int64)": np.int64,
+    "tensor(int8)": np.int8,
+    "tensor(uint8)": np.uint8,
+}
 
 
 class Affine(msgspec.Struct, frozen=True):
@@ -45,7 +51,9 @@ class OnnxRuntime:
         self._ort = ort
         quantized = any(_TYPES[node.type] in (np.int8, np.uint8) for node in (*self._inputs, *self._session.get_outputs()))
         self._edges = _edge_quantization(path) if quantized else {}
-        self._bound = self._bind([np.zeros((1, *shape), _TYPES[node.type]) for shape, node in zip(self.input_shapes, self._inputs, strict=True)])
+        self._bound = self._bind(
+            [np.zeros((1, *shape), _TYPES[node.type]) for shape, node in zip(self.input_shapes, self._inputs, strict=True)]
+        )
 
     def predict(self, inputs: list[Array]) -> Array:
         """First output `[N, ...]` in float32."""
@@ -57,7 +65,8 @@ class OnnxRuntime:
         ]
         self._bound = self._bind([x[-1:] for x in stored])
         edge = self._edges.get(first, Affine(1.0, 0))
-        return (np.concatenate(rows).astype(np.float32) - edge.zero_point) * np.float32(edge.scale)
+        answers: Array = (np.concatenate(rows).astype(np.float32) - edge.zero_point) * np.float32(edge.scale)
+        return answers
 
     def _stored(self, x: Array, node: Any) -> Array:
         """An input in the type the file takes, quantized where the file has a scale for it."""
@@ -66,7 +75,8 @@ class OnnxRuntime:
             return np.asarray(x, dtype)
         limits = np.iinfo(dtype)
         stored = np.round(np.asarray(x, np.float32) / np.float32(edge.scale)) + edge.zero_point
-        return np.clip(stored, limits.min, limits.max).astype(dtype)
+        clipped: Array = np.clip(stored, limits.min, limits.max).astype(dtype)
+        return clipped
 
     def invoke(self) -> None:
         """Run once on the bound inputs."""

@@ -17,6 +17,7 @@ from toolchain.errors import StageError
 from toolchain.keras_bridge import Crossing, custom_activations
 from toolchain.keras_function import of_keras
 from toolchain.optional import require
+from toolchain.sparsity import Kernels
 from toolchain.stage import Context, Note, Outcome, Stage
 
 Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
@@ -40,6 +41,8 @@ class Prune(Stage, frozen=True, tag="prune", kw_only=True):
     """Other sparsities for layers whose name matches a pattern: `{"conv_1*" = 0.5}`."""
     keep: tuple[str, ...] = ()
     """Name patterns of layers that lose nothing."""
+    max_layer_sparsity: Share = 0.99
+    """No layer loses more than this, whatever the threshold says; where it binds is in the report."""
     schedule: Literal["polynomial", "constant", "one_shot"] = "polynomial"
     begin: Part = 0.0
     """Where in the run pruning starts, as a fraction of all steps."""
@@ -78,8 +81,8 @@ class Prune(Stage, frozen=True, tag="prune", kw_only=True):
         keras_models.save(original, out)
         return Outcome(tuple(notes), self._examples(notes, context), {"layers": reached})
 
-    def decide(self, kernels: sparsity.Kernels) -> dict[str, float]:
-        """The sparsity of each layer; layers that lose nothing are left out."""
+    def decide(self, kernels: Kernels) -> tuple[dict[str, float], list[Note]]:
+        """The sparsity of each layer, without layers that lose nothing, and a note where the ceiling bound."""
         if self.threshold is not None:
             decided = sparsity.below(kernels, self.threshold)
         elif self.sparsity is not None:
@@ -87,7 +90,10 @@ class Prune(Stage, frozen=True, tag="prune", kw_only=True):
             decided = decide(kernels, self.sparsity)
         else:
             decided = sparsity.uniform(kernels, 0.5)
-        return sparsity.overridden(decided, self.layers, self.keep)
+        chosen = sparsity.overridden(decided, self.layers, self.keep)
+        top = self.max_layer_sparsity
+        notes = [Note(name, f"would lose {share:.2%} of its weights: held at {top:.0%}") for name, share in chosen.items() if share > top]
+        return {name: min(share, top) for name, share in chosen.items()}, notes
 
     def steps(self, total: int) -> tuple[int, int, int]:
         """First and last step of the pruning, and the steps between two updates, for a run of `total` steps.
@@ -104,7 +110,8 @@ class Prune(Stage, frozen=True, tag="prune", kw_only=True):
         kernels, notes = _prunable(model, self.pattern)
         if not kernels:
             raise StageError(f"prune: tfmot can prune no layer of {model.name}: " + "; ".join(f"{n.what}: {n.reason}" for n in notes))
-        targets = self.decide(kernels)
+        targets, held = self.decide(kernels)
+        notes += held
         total = self._total_steps(context)
 
         def wrap(layer: Any) -> Any:
