@@ -8,6 +8,7 @@ the original and a mismatch is refused.
 from __future__ import annotations
 
 import inspect
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -26,17 +27,17 @@ class Crossing:
     def __init__(self, original: Any) -> None:
         """Build and compare the copy. Raises ModelError for a layer without counterpart or a difference in outputs."""
         self.original = original
-        self._pairs: list[tuple[Any, Any]] = []
-        self.model = self._rebuild(original)
-        for theirs, ours in self._pairs:
+        self._pairs: list[tuple[Any, Any, tuple[str, ...]]] = []
+        self.model = self._rebuild(original, ())
+        for theirs, ours, _ in self._pairs:
             ours.set_weights(theirs.get_weights())
         self._compare()
 
     def return_weights(self, trained: Any) -> None:
         """Copy the weights of `trained`, a tf_keras model with the copy's layer names, into the original."""
-        for theirs, ours in self._pairs:
+        for theirs, _, path in self._pairs:
             if theirs.weights:
-                theirs.set_weights(trained.get_layer(ours.name).get_weights())
+                theirs.set_weights(reduce(lambda model, name: model.get_layer(name), path, trained).get_weights())
 
     def _compare(self) -> None:
         source, copy = (of_keras(model, self.original.name, batch=4) for model in (self.original, self.model))
@@ -50,7 +51,7 @@ class Crossing:
                     f"(at most {TOLERANCE:.0e} accepted), so tfmot cannot be used on it"
                 )
 
-    def _rebuild(self, model: Any) -> Any:
+    def _rebuild(self, model: Any, path: tuple[str, ...]) -> Any:
         keras, tf_keras, tf = require("keras", "tf"), require("tf_keras", "tf"), require("tensorflow", "tf")
         inputs = [tf_keras.Input(tuple(t.shape[1:]), dtype=str(t.dtype), name=t.name) for t in model.inputs]
         values = {id(t): value for t, value in zip(model.inputs, inputs, strict=True)}
@@ -62,7 +63,7 @@ class Crossing:
                 if isinstance(operation, keras.layers.InputLayer):
                     continue
                 if id(operation) not in made:
-                    made[id(operation)] = self._counterpart(operation)
+                    made[id(operation)] = self._counterpart(operation, path)
                 args, kwargs = node.arguments.fill_in({id(t): values[id(t)] for t in node.arguments.keras_tensors})
                 kwargs = {key: value for key, value in kwargs.items() if value is not None and key != "training"}
                 outputs = tf.nest.flatten(made[id(operation)](*args, **kwargs))
@@ -70,11 +71,11 @@ class Crossing:
         outputs = [values[id(t)] for t in model.outputs]
         return tf_keras.Model(inputs[0] if len(inputs) == 1 else inputs, outputs[0] if len(outputs) == 1 else outputs, name=model.name)
 
-    def _counterpart(self, operation: Any) -> Any:
+    def _counterpart(self, operation: Any, path: tuple[str, ...]) -> Any:
         keras, tf_keras = require("keras", "tf"), require("tf_keras", "tf")
         kind = type(operation).__name__
         if isinstance(operation, keras.Model):
-            return self._rebuild(operation)
+            return self._rebuild(operation, (*path, operation.name))
         if not isinstance(operation, keras.layers.Layer):
             if kind not in _operators():
                 raise ModelError(f"keras.ops {kind} has no counterpart in tf_keras, so tfmot cannot be used on this model")
@@ -83,7 +84,7 @@ class Crossing:
         if cls is None or not type(operation).__module__.startswith("keras."):
             raise ModelError(f"the layer {operation.name!r} ({kind}) has no counterpart in tf_keras, so tfmot cannot be used on this model")
         layer = cls.from_config(_translated(kind, operation.get_config(), cls))
-        self._pairs.append((operation, layer))
+        self._pairs.append((operation, layer, (*path, layer.name)))
         return layer
 
 

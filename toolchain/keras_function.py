@@ -131,9 +131,8 @@ def check_finite(name: str, weights: list[tuple[str, Array]]) -> None:
 def _saved_model(path: Path, batch: int, trust: bool) -> ModelFunction:
     tf = require("tensorflow", "tf")
     from google.protobuf.message import DecodeError
-    from tensorflow.core.protobuf import saved_model_pb2
 
-    graph = saved_model_pb2.SavedModel()
+    graph = require("tensorflow.core.protobuf.saved_model_pb2", "tf").SavedModel()
     try:
         graph.ParseFromString((path / "saved_model.pb").read_bytes())
     except DecodeError:

@@ -13,10 +13,9 @@ import numpy as np
 
 from toolchain import keras_models, sparsity, training
 from toolchain.data import Dataset
-from toolchain.errors import StageError
 from toolchain.keras_function import of_keras
 from toolchain.measure import accuracy
-from toolchain.stage import Context, Outcome, Stage
+from toolchain.stage import Context, Note, Outcome, Stage
 
 
 class Finetune(Stage, frozen=True, tag="finetune", kw_only=True):
@@ -31,10 +30,11 @@ class Finetune(Stage, frozen=True, tag="finetune", kw_only=True):
     """Softens both models' outputs before they are compared."""
 
     def run(self, model: Path, out: Path, context: Context) -> Outcome:
-        """Raises StageError without labelled data."""
-        if context.data is None:
-            raise StageError("finetune: needs data; give --data or take the stage out of the recipe")
+        """Without labelled data the model stays as it is, and the report says so."""
         net = keras_models.load(model, trust=context.trust)
+        if context.data is None or context.data.raw("train")[1] is None:
+            keras_models.save(net, out)
+            return Outcome((Note("training", "no labelled data was given: the model is as it was"),))
         task, probabilities = training.goal(net, context.data)
         loss, teacher = training.label_loss(task, probabilities), None
         if self.alpha:

@@ -184,6 +184,9 @@ def _prunable(model: Any, pattern: str | None) -> tuple[dict[str, list[np.ndarra
         if not any(len(weight.shape) > 1 for weight in layer.weights):
             continue
         kind = type(layer).__name__
+        if hasattr(layer, "layers"):
+            notes.append(Note(layer.name, "a model inside the model: only layers of the outer model are pruned"))
+            continue
         try:
             wrap(layer)  # gives the layer a get_prunable_weights method, nothing else
             found = [weight.numpy() for weight in layer.get_prunable_weights()]

@@ -1,0 +1,39 @@
+# make demo, make test: each makes its own environment in .venv on first use.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test lint prove bench format clean
+
+demo: $(READY)
+	$(BIN)/secateur demo --out out/demo
+
+test: $(READY)
+	$(BIN)/pytest -m "not tensorflow and not prove"
+	$(BIN)/pytest -m "tensorflow and not prove"
+
+prove: $(READY)
+	$(BIN)/pytest -m prove
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY)
+	$(BIN)/python benchmarks/overhead.py
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c "import sys; assert (3, 11) <= sys.version_info < (3, 14), 'secateur needs Python 3.11 to 3.13; run: make PYTHON=python3.12'"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) out
