@@ -39,7 +39,12 @@ def test_what_could_run_code_is_refused_however_deep(tmp_path, entry, message):
 
 @pytest.mark.parametrize(
     "entry",
-    [layer("Dense"), layer("Add", module="keras.src.ops.numpy"), layer("TFOpLambda", function="math.multiply"), layer("PruneLowMagnitude", module="tensorflow_model_optimization.x")],
+    [
+        layer("Dense"),
+        layer("Add", module="keras.src.ops.numpy"),
+        layer("TFOpLambda", function="math.multiply"),
+        layer("PruneLowMagnitude", module="tensorflow_model_optimization.x"),
+    ],
 )
 def test_plain_layers_pass(tmp_path, entry):
     check_safe(tmp_path / "m.keras", nested(entry))
@@ -74,7 +79,7 @@ def test_a_model_stays_in_the_keras_it_came_in(keras, tmp_path, suffix):
 @pytest.mark.parametrize("suffix", ["keras", "h5"])
 def test_a_lambda_layer_runs_only_with_trust(keras, tmp_path, suffix):
     marker = tmp_path / "ran"
-    model = keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x, m=str(marker): (open(m, "a").close(), x * 2)[1])])  # noqa: SIM115
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x, m=str(marker): (open(m, "a").close(), x * 2)[1])])
     marker.unlink(missing_ok=True)
     model.save(tmp_path / f"m.{suffix}")
     with pytest.raises(ModelError, match="Lambda"):

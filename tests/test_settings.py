@@ -18,7 +18,10 @@ class Shears(msgspec.Struct, frozen=True):
     ("table", "message"),
     [
         ({"blade": "saw"}, "r.toml: stage[0].blade = 'saw': choose from bypass, anvil"),
-        ({"blade": "anvil", "lenght_mm": 3}, "r.toml: stage[0]: no key 'lenght_mm'; did you mean 'length_mm'? choose from blade, length_mm, oiled"),
+        (
+            {"blade": "anvil", "lenght_mm": 3},
+            "r.toml: stage[0]: no key 'lenght_mm'; did you mean 'length_mm'? choose from blade, length_mm, oiled",
+        ),
         ({"blade": "anvil", "length_mm": 3}, "r.toml: stage[0].length_mm = 3: Expected `int` >= 10"),
         ({"blade": "anvil", "oiled": "yes"}, "r.toml: stage[0].oiled = 'yes': Expected `bool`, got `str`"),
         ({}, "r.toml: stage[0]: the key 'blade' is missing"),
@@ -43,5 +46,7 @@ def test_every_file_holds_the_plug_in_of_its_name(package):
 
 
 def test_an_unknown_plug_in_is_refused_with_the_nearest_name():
-    with pytest.raises(RecipeError, match=r"stage\[0\].use = 'prun': no such name in stages; did you mean 'prune'\? choose from finetune, prune"):
+    with pytest.raises(
+        RecipeError, match=r"stage\[0\].use = 'prun': no such name in stages; did you mean 'prune'\? choose from finetune, prune"
+    ):
         registry.find("stages", "prun", "stage[0].use", RecipeError)

@@ -16,7 +16,7 @@ from toolchain.worker import Progress, Worker, silent
 
 
 def bench(
-    files: Sequence[Path],
+    files: Sequence[str | Path],
     *,
     data: str | None = None,
     targets: Sequence[str] = (),
@@ -31,7 +31,7 @@ def bench(
     Inputs are `x * scale + offset`. Raises ModelError, DataError, TargetError, DependencyError.
     """
     chosen = [target.load(name) for name in targets]
-    artifacts = [Artifact.of(path) for path in files]
+    artifacts = [Artifact.of(Path(path)) for path in files]
     for artifact in artifacts:
         if artifact.format not in (Format.TFLITE, Format.ONNX):
             raise ModelError(

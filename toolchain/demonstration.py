@@ -22,7 +22,7 @@ NAME = "mnist_cnn.keras"
 DATA = "mnist_5k"
 SCALE = "1/255"
 SEED = 0
-SCHEDULE = training.Schedule(epochs=12, learning_rate=2e-3, batch_size=64)
+SCHEDULE = training.Schedule(epochs=10, learning_rate=2e-3, batch_size=64)
 
 
 class TrainJob(msgspec.Struct, frozen=True):

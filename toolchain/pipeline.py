@@ -105,8 +105,8 @@ class Run:
 def run(
     recipe_name: str,
     *,
-    model: Path,
-    out: Path,
+    model: str | Path,
+    out: str | Path,
     data: str | None = None,
     targets: Sequence[str] = (),
     changes: Sequence[str] = (),
@@ -119,6 +119,7 @@ def run(
 
     `recipe_name` is a name or a path, `changes` are `stage.key=value`. Raises ToolchainError; then `out` is as before.
     """
+    model, out = Path(model), Path(out)
     plan = recipe.load(recipe_name, changes)
     chosen = [target.load(name) for name in targets]
     artifact = Artifact.of(model)

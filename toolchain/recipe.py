@@ -94,11 +94,9 @@ def from_table(table: Mapping[str, Any], path: Path) -> Recipe:
     exports = tuple(_plug_in("exports", entry, f"{path}: export[{i}]") for i, entry in enumerate(raw.export))
     if not exports:
         raise RecipeError(f'{path}: no [[export]]; a run must write a file, for example use = "tflite"')
-    for index, (first, then) in enumerate(itertools.pairwise(stages)):
+    for index, (first, then) in enumerate(itertools.pairwise(stages), 1):
         if first.produces != then.consumes:
-            raise RecipeError(
-                f"{path}: stage[{index + 1}] {name_of(then)!r} takes {then.consumes}, stage[{index}] {name_of(first)!r} gives {first.produces}"
-            )
+            raise RecipeError(f"{path}: stage[{index}] {name_of(then)!r} takes {then.consumes}, {name_of(first)!r} gives {first.produces}")
     seen: set[str] = set()
     for index, export in enumerate(exports):
         if export.name in seen:

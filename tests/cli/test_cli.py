@@ -36,7 +36,9 @@ def poisoned(tmp_path):
     """A PYTHONPATH on which TensorFlow and both Kerases leave a mark when imported."""
     for name in ("tensorflow", "keras", "tf_keras"):
         (tmp_path / "poison" / name).mkdir(parents=True)
-        (tmp_path / "poison" / name / "__init__.py").write_text(f"open({str(tmp_path / 'mark')!r}, 'a').write({name!r})\nraise ImportError({name!r})")
+        (tmp_path / "poison" / name / "__init__.py").write_text(
+            f"open({str(tmp_path / 'mark')!r}, 'a').write({name!r})\nraise ImportError({name!r})"
+        )
     return str(tmp_path / "poison")
 
 
@@ -122,7 +124,9 @@ def test_bad_input_is_one_clear_line_and_exit_2(tmp_path, tiny_int8, arguments, 
 
 def test_a_missing_extra_names_the_install_command(tiny_int8, tmp_path):
     (tmp_path / "no" / "tflite_micro").mkdir(parents=True)
-    (tmp_path / "no" / "tflite_micro" / "__init__.py").write_text("raise ModuleNotFoundError(\"No module named 'tflite_micro'\", name='tflite_micro')")
+    (tmp_path / "no" / "tflite_micro" / "__init__.py").write_text(
+        "raise ModuleNotFoundError(\"No module named 'tflite_micro'\", name='tflite_micro')"
+    )
     done = secateur("check", str(tiny_int8), "--target", "pico", PYTHONPATH=str(tmp_path / "no"))
     assert done.returncode == 2
     assert "pip install 'secateur[emulate]'" in done.stderr

@@ -91,7 +91,9 @@ def test_a_float_operator_is_an_error_unless_it_is_allowed(keras, tmp_path, cont
 
 def sequence_model(keras, kind):
     layers = keras.layers
-    return keras.Sequential([keras.Input((6, 4)), getattr(layers, kind)(5, return_sequences=True), getattr(layers, kind)(3), layers.Dense(2)])
+    return keras.Sequential(
+        [keras.Input((6, 4)), getattr(layers, kind)(5, return_sequences=True), getattr(layers, kind)(3), layers.Dense(2)]
+    )
 
 
 @pytest.mark.parametrize("kind", ["LSTM", "GRU"])
@@ -115,7 +117,9 @@ def test_a_file_that_computes_something_else_is_refused(model_path, tmp_path, co
 
     frozen = keras_function.ModelFunction.frozen
     monkeypatch.setattr(
-        keras_function.ModelFunction, "frozen", lambda self: frozen(keras_function.ModelFunction(self.source, self.specs, without_weights(self)))
+        keras_function.ModelFunction,
+        "frozen",
+        lambda self: frozen(keras_function.ModelFunction(self.source, self.specs, without_weights(self))),
     )
     with pytest.raises(ModelError, match="the converter broke it"):
         write(Tflite(), model_path, tmp_path, context)
