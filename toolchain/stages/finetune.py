@@ -1,20 +1,15 @@
-"""Train on, so that the network recovers from what was taken from it; zeros stay zero.
-
-The best epoch on the validation split is kept. With `alpha > 0` the original model teaches beside the labels.
-"""
+"""Train on, so that the network recovers from what was taken from it; zeros stay zero."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import numpy as np
 
 from toolchain import keras_models, sparsity, training
-from toolchain.data import Dataset
-from toolchain.keras_function import of_keras
-from toolchain.measure import accuracy
+from toolchain.finetuning import finetune
 from toolchain.stage import Context, Note, Outcome, Stage
 
 
@@ -28,6 +23,8 @@ class Finetune(Stage, frozen=True, tag="finetune", kw_only=True):
     """Weight of the original model's outputs against the labels; 0 is plain training."""
     temperature: Annotated[float, msgspec.Meta(gt=0)] = 4.0
     """Softens both models' outputs before they are compared."""
+    budget_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    """Stop after the epoch in which that many seconds have passed; the best epoch so far is kept."""
 
     def run(self, model: Path, out: Path, context: Context) -> Outcome:
         """Without labelled data the model stays as it is, and the report says so."""
@@ -35,57 +32,9 @@ class Finetune(Stage, frozen=True, tag="finetune", kw_only=True):
         if context.data is None or context.data.raw("train")[1] is None:
             keras_models.save(net, out)
             return Outcome((Note("training", "no labelled data was given: the model is as it was"),))
-        task, probabilities = training.goal(net, context.data)
-        loss, teacher = training.label_loss(task, probabilities), None
-        if self.alpha:
-            original = keras_models.load(context.original, trust=context.trust)
-            loss = training.distillation_loss(loss, task, probabilities, self.temperature, self.alpha)
-
-            def teacher(inputs: Any) -> Any:
-                return original(inputs, training=False)
-
-        zeros, best = KeepZeros(net), KeepBest(net, context.data)
-        hooks = training.hooks(net, after_batch=zeros.apply, after_epoch=best.look)
         schedule = training.Schedule(self.epochs, self.learning_rate, self.batch_size)
-        training.fit(net, context, schedule, loss, "finetune", callbacks=(hooks,), teacher=teacher)
-        best.restore()
+        scores = finetune(net, context, schedule, "finetune", self.alpha, self.temperature, self.budget_s)
         keras_models.save(net, out)
+        kernels = [np.asarray(w) for w in net.trainable_weights if len(w.shape) > 1]
         used = {"training": context.data.describe("train"), "choice of the epoch": context.data.describe("validation")}
-        return Outcome((), used, {"validation": best.scores, "sparsity": sparsity.of([np.asarray(w) for w in zeros.kernels])})
-
-
-class KeepZeros:
-    """Write zeros back after every update, for kernels that came with zeros."""
-
-    def __init__(self, model: Any) -> None:
-        self.kernels = [w for w in model.trainable_weights if len(w.shape) > 1]
-        masks = [(w, np.asarray(w) != 0) for w in self.kernels]
-        self._masks = [(w, mask.astype(np.float32)) for w, mask in masks if not mask.all()]
-
-    def apply(self) -> None:
-        """Zero again what was zero at the start."""
-        for weight, mask in self._masks:
-            weight.assign(weight * mask)
-
-
-class KeepBest:
-    """Remember the weights of the epoch with the best score on the validation split."""
-
-    def __init__(self, model: Any, data: Dataset) -> None:
-        self.model, self.data = model, data
-        self.scores: list[float] = []
-        self._best = model.get_weights()
-
-    def look(self) -> None:
-        """Score the current weights and keep them if none were better."""
-        outputs = of_keras(self.model, self.model.name, batch=128).predict([self.data.inputs("validation")])[0]
-        labels = self.data.raw("validation")[1]
-        assert labels is not None
-        score = accuracy.quality(outputs, np.asarray(labels))
-        if not self.scores or score >= max(self.scores):
-            self._best = self.model.get_weights()
-        self.scores.append(score)
-
-    def restore(self) -> None:
-        """Put the best weights back."""
-        self.model.set_weights(self._best)
+        return Outcome((), used, {"validation": scores, "sparsity": sparsity.of(kernels)})

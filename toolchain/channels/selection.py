@@ -1,0 +1,131 @@
+"""Which channels go: a share of every group, or as many as a budget of MACs, parameters, bytes or milliseconds asks.
+
+Latency is a staircase in the number of channels: the number kept is rounded up to a multiple of `round_to`, because the
+channels up to the edge of a step cost no time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+
+from toolchain.channels.criteria import Evidence, Scoring, scores
+from toolchain.channels.graph import ChannelGraph, Group
+from toolchain.errors import StageError
+
+Cost = Callable[[ChannelGraph, Any], float]
+"""What a model with the living channels (over all atoms) costs, in any unit."""
+
+
+class Budget(msgspec.Struct, frozen=True):
+    """What the smaller model may cost: a fraction of the original (below 1) or an amount."""
+
+    limit: float
+    cost: Cost
+    name: str
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that decides which channels go. Exactly one of `ratio` and `target` is given."""
+
+    ratio: float | None = None
+    """Share of the channels that go: of each group (`scope = "layer"`) or of all (`scope = "global"`)."""
+    target: Budget | Mapping[str, float] | None = None
+    """A budget, or `{"macs": 0.5}`, `{"params": 0.5}`, `{"bytes": 60_000}`."""
+    criterion: str | None = None
+    """A name in `criteria.py`; by default `contribution` with data and `l2` without."""
+    scope: Literal["layer", "global"] = "global"
+    scoring: Scoring = Scoring()
+    floor: float = 0.1
+    """Share of every group that stays, whatever the scores say."""
+    round_to: int = 8
+    keep: tuple[str, ...] = ()
+    """Name patterns of layers whose groups lose nothing."""
+    seed: int = 0
+
+
+def choose(graph: ChannelGraph, choice: Choice, evidence: Evidence | None = None) -> list[int]:
+    """The classes of channels that go. Raises StageError for a ratio or budget that cannot be met."""
+    if (choice.ratio is None) == (choice.target is None):
+        raise StageError("give either a ratio of channels or a target")
+    if choice.ratio is not None and not 0 <= choice.ratio < 1:
+        raise StageError(f"ratio = {choice.ratio}: a share of channels to remove lies in [0, 1); 1 would empty every layer")
+    criterion = choice.criterion or ("l2" if evidence is None else "contribution")
+    importance = scores(graph, criterion, choice.scoring, choice.seed, evidence)
+    groups = [g for g in graph.groups if not any(fnmatchcase(layer, pattern) for layer in g.layers for pattern in choice.keep)]
+    ordered = {group.name: sorted(group.classes, key=lambda number: (importance[number], number)) for group in groups}
+
+    def dead(wanted: Callable[[Group], float]) -> list[int]:
+        gone = []
+        for group in groups:
+            gone += ordered[group.name][: len(group.classes) - kept(group, wanted(group), choice)]
+        return gone
+
+    if choice.ratio is not None and choice.scope == "layer":
+        share = 1 - choice.ratio
+        return dead(lambda group: share * len(group.classes))
+    ranked = np.sort([importance[number] for group in groups for number in group.classes])
+
+    def above(count: int) -> list[int]:
+        """The classes that go when `count` of all classes fall below the threshold."""
+        threshold = ranked[count - 1] if count else -math.inf
+        return dead(lambda group: sum(importance[number] > threshold for number in group.classes))
+
+    if choice.ratio is not None:
+        return above(int(choice.ratio * len(ranked)))
+    budget = as_budget(choice.target)
+    whole = budget.cost(graph, np.ones(len(graph.root), bool))
+    limit = budget.limit * whole if budget.limit < 1 else budget.limit
+    low, high = 0, len(ranked)
+    if budget.cost(graph, graph.alive(above(high))) > limit:
+        raise StageError(
+            f"{budget.name} = {budget.limit:g} is out of reach: floors, rounding and frozen channels leave "
+            f"{budget.cost(graph, graph.alive(above(high))) / whole:.1%} of {whole:,.0f}"
+        )
+    while low < high:
+        middle = (low + high) // 2
+        if budget.cost(graph, graph.alive(above(middle))) > limit:
+            low = middle + 1
+        else:
+            high = middle
+    return above(low)
+
+
+def kept(group: Group, wanted: float, choice: Choice) -> int:
+    """How many classes of a group stay: at least the floor, rounded up so that its widest layer has a multiple of `round_to`."""
+    channels = group.width / len(group.classes)
+    step = max(1, round(choice.round_to / math.gcd(choice.round_to, round(channels)) if channels >= 1 else choice.round_to))
+    least = max(wanted, choice.floor * len(group.classes), 1)
+    return min(len(group.classes), math.ceil(round(least, 9) / step) * step)
+
+
+def macs(graph: ChannelGraph, alive: Any) -> float:
+    """Multiply-accumulates of one inference."""
+    return graph.count_macs(alive)
+
+
+def params(graph: ChannelGraph, alive: Any) -> float:
+    """Weights; as int8 they are the bytes of the constants."""
+    return graph.count_params(alive)
+
+
+COSTS: dict[str, Cost] = {"macs": macs, "params": params, "bytes": params}
+
+
+def as_budget(target: Budget | Mapping[str, float] | None) -> Budget:
+    """A budget from `{"macs": 0.5}`. Raises StageError."""
+    if isinstance(target, Budget):
+        return target
+    if not target or len(target) != 1:
+        raise StageError(f"target = {target}: give one of {', '.join(COSTS)}, for example {{macs = 0.5}}")
+    ((name, limit),) = target.items()
+    if name not in COSTS:
+        raise StageError(f"target = {{{name} = {limit}}}: choose from {', '.join(COSTS)}")
+    if limit <= 0:
+        raise StageError(f"target = {{{name} = {limit}}}: must be above 0")
+    return Budget(limit, COSTS[name], name)
