@@ -143,3 +143,10 @@ def test_bench_returns_what_it_measured(tiny_int8, tiny_float, npz):
     assert found.artifacts[0].accuracy_examples == 300
     assert found.artifacts[1].agreement > 0.9
     assert msgspec.to_builtins(found.artifacts[1])["targets"][0]["results"][0]["how"] == "executed"
+
+
+def test_a_model_that_knows_nothing_is_pointed_at_the_scale(inputs, tmp_path):
+    found = toolchain.run("float32", **inputs | {"targets": []}, changes=["data.scale=-5"])
+    (row,) = (row for row in found.skipped if row.step == "original")
+    assert "see data.scale" in row.reason
+    assert found.model.accuracy <= 2 / 3

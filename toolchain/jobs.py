@@ -13,7 +13,7 @@ from toolchain.data import Array, Dataset, save_outputs
 from toolchain.errors import RecipeError
 from toolchain.keras_function import open_function
 from toolchain.measure.accuracy import Score, score
-from toolchain.stage import Context, Export, Outcome, Stage
+from toolchain.stage import Context, Export, Note, Outcome, Stage
 from toolchain.verification import EXAMPLES
 from toolchain.worker import Progress
 
@@ -52,6 +52,7 @@ class Original(msgspec.Struct, frozen=True):
     input_shapes: tuple[tuple[int, ...], ...]
     score: Score | None
     examples: str
+    notes: tuple[Note, ...] = ()
 
 
 def run_step(job: StepJob, progress: Progress) -> Outcome:
@@ -83,4 +84,19 @@ def measure_original(job: OriginalJob, progress: Progress) -> Original:
         used = job.data.describe("test")
     save_outputs(job.outputs, outputs, inputs)
     weights = [np.asarray(w) for w in function.weights]
-    return Original(sum(w.size for w in weights), sum(int(np.count_nonzero(w)) for w in weights), tuple(function.input_shapes), found, used)
+    return Original(
+        sum(w.size for w in weights),
+        sum(int(np.count_nonzero(w)) for w in weights),
+        tuple(function.input_shapes),
+        found,
+        used,
+        _near_chance(found, outputs),
+    )
+
+
+def _near_chance(found: Score | None, outputs: Array) -> tuple[Note, ...]:
+    """Warn where the original model itself does not know the answers: most often its inputs are scaled differently."""
+    if found is None or found.metric != "top1" or found.value > 2 / outputs.shape[1]:
+        return ()
+    why = f"only {found.value:.1%} of its answers are right; was it trained on scaled inputs? see data.scale"
+    return (Note("the original model", why),)

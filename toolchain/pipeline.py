@@ -52,7 +52,7 @@ class Run:
                 entry, lambda scratch: Timed(msgspec.to_builtins(work(scratch), enc_hook=str), time.monotonic() - begun)
             )
         result = msgspec.convert(found.result, kind)
-        outcome = result if isinstance(result, Outcome) else Outcome()
+        outcome = result if isinstance(result, Outcome) else Outcome(getattr(result, "notes", ()))
         self.steps.append(report.StepReport(name, round(found.seconds, 3), known, outcome.examples, outcome.details))
         self.skipped += [report.Skipped(name, note.what, note.reason) for note in outcome.notes]
         return result

@@ -24,6 +24,9 @@ TOLERANCE = 1e-5
 """Largest accepted difference between `apply()` and `masked()`, relative to the output's scale."""
 
 
+REPORT = "this is a fault of the channel rules, please report the architecture"
+
+
 class GroupChange(msgspec.Struct, frozen=True):
     """Channels of one group before and after."""
 
@@ -81,15 +84,19 @@ class Plan:
         Raises ModelError where it computes something else than `masked()` by more than `tolerance` of the output's
         scale (1e-5 by default; not checked for a graph that is inexact), or has other parameters than predicted.
         """
-        smaller = Rebuilt(self.graph, self._alive).model
+        try:
+            smaller = Rebuilt(self.graph, self._alive).model
+        except (ValueError, TypeError) as err:
+            raise ModelError(
+                f"{self.graph.model.name}: the smaller model cannot be built ({str(err).splitlines()[0][:160]}); {REPORT}"
+            ) from err
         if smaller.count_params() != self.params_after:
             raise ModelError(f"{smaller.name}: {smaller.count_params():,} parameters instead of the predicted {self.params_after:,}")
         if not self.graph.inexact:
             difference = compare(self.masked(), smaller)
             if not difference <= (tolerance or TOLERANCE):
                 raise ModelError(
-                    f"{smaller.name}: the smaller model differs from the masked original by {difference:.1e} of the output's scale; "
-                    "this is a fault of the channel rules, please report the architecture"
+                    f"{smaller.name}: the smaller model differs from the masked original by {difference:.1e} of the output's scale; {REPORT}"
                 )
         return smaller
 

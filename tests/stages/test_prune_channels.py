@@ -1,0 +1,69 @@
+import msgspec
+import pytest
+from conftest import tiny_model
+
+from toolchain import keras_models, recipe
+from toolchain.errors import RecipeError
+from toolchain.stages.prune_channels import PruneChannels
+
+
+@pytest.fixture
+def model_path(keras, tmp_path):
+    tiny_model(keras).save(tmp_path / "model.keras")
+    return tmp_path / "model.keras"
+
+
+def run(stage, path, context, tmp_path):
+    outcome = stage.run(path, tmp_path / "out.keras", msgspec.structs.replace(context, original=path))
+    return outcome, keras_models.load(tmp_path / "out.keras")
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize(
+    "settings", [{"ratio": 0.5, "scope": "layer"}, {"target": {"macs": 0.6}}, {"ratio": 0.5, "scope": "layer", "steps": 2}]
+)
+def test_channels_go_and_the_report_lists_them(model_path, context, tmp_path, settings):
+    stage = PruneChannels(round_to=1, epochs=2, batch_size=16, **settings)
+    outcome, after = run(stage, model_path, context, tmp_path)
+    assert after.get_layer("conv").filters < 4 or after.get_layer("point").filters < 8
+    assert keras_models.flavor_of(after) is keras_models.flavor_of(keras_models.load(model_path))
+    groups = outcome.details["groups"]
+    assert set(groups) == {"conv", "point"}
+    assert groups["point"]["before"] == 8
+    assert groups["point"]["after"] == after.get_layer("point").filters
+    if "ratio" in settings:
+        assert (groups["conv"]["after"], groups["point"]["after"]) == (2, 4), "steps aim at the original widths"
+    macs = outcome.details["macs"]
+    assert macs["after"] <= 0.6 * macs["before"]
+    assert outcome.examples["importance"] == "240 of 240 in shapes.npz/train"
+    assert any(note.what == "answer" and "3 channels frozen" in note.reason for note in outcome.notes)
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("criterion", ["taylor", "quantile", "random"])
+def test_criteria_by_name(model_path, context, tmp_path, criterion):
+    _, after = run(PruneChannels(ratio=0.5, scope="layer", round_to=1, epochs=0, criterion=criterion), model_path, context, tmp_path)
+    assert after.get_layer("point").filters == 4
+
+
+@pytest.mark.tensorflow
+def test_without_data_it_prunes_by_weights_and_says_so(model_path, context, tmp_path):
+    bare = msgspec.structs.replace(context, data=None)
+    outcome, after = run(PruneChannels(ratio=0.5, scope="layer", round_to=1), model_path, bare, tmp_path)
+    assert after.get_layer("point").filters == 4
+    assert any("pruned without fine-tuning" in note.reason for note in outcome.notes)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ("", "give exactly one of ratio and target"),
+        ('ratio = 0.5\ncriterion = "l3"', "criterion = 'l3': choose from l1, l2, random"),
+        ("target = {flops = 0.5}", "give one of macs, params, bytes"),
+        ("ratio = 1.0", r"ratio = 1.0: Expected `float` < 1.0"),
+    ],
+)
+def test_mistakes_in_the_recipe_are_named(tmp_path, settings, message):
+    (tmp_path / "r.toml").write_text(f'[[export]]\nuse = "tflite"\n[[stage]]\nuse = "prune_channels"\n{settings}')
+    with pytest.raises(RecipeError, match=message):
+        recipe.load(str(tmp_path / "r.toml"))
