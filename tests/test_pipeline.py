@@ -75,6 +75,10 @@ def test_a_run_from_recipe_to_report(inputs, tmp_path):
     assert {path.name for path in out.iterdir()} == {*names, "final.keras", "report.json", "report.html"}
     assert "test" not in " ".join(used for step in found.steps for used in step.examples.values()).replace("shapes.npz/test", "TEST")
 
+    import keras
+
+    keras.models.load_model(out / "final.keras")  # as anybody would, without this project
+
     # the same again: nothing computed, no TensorFlow in reach
     again = run_without_tensorflow(inputs, tmp_path)
     assert all(step.cached for step in again.steps)
@@ -83,6 +87,25 @@ def test_a_run_from_recipe_to_report(inputs, tmp_path):
     # another second stage: the first is kept
     changed = toolchain.run(str(tmp_path / "small.toml"), **inputs, changes=["finetune.learning_rate=0.01"])
     assert [step.name for step in changed.steps if step.cached] == ["original", "1 prune", "export original_float32.tflite"]
+
+
+def test_another_recipe_in_the_same_folder_leaves_no_stale_file_beside_its_report(inputs, tmp_path):
+    toolchain.run(str(tmp_path / "small.toml"), **inputs | {"targets": []})
+    (tmp_path / "out" / "mine.txt").write_text("kept")
+    found = toolchain.run("float32", **inputs | {"targets": []}, changes=["data.scale=1/255"])
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {*(row.name for row in found.artifacts), "report.json", "report.html", "mine.txt"}
+
+
+def test_a_lost_accuracy_is_a_warning_on_the_artifact():
+    from toolchain.jobs import Original
+    from toolchain.measure.accuracy import Score
+    from toolchain.pipeline import _warned
+
+    row = report.ArtifactReport("a", "/x/a", "tflite", "", "", "measured", 1, 1, 1, 1, 1, 1, {}, metric="top1", accuracy=0.5)
+    original = Original(1, 1, (), Score("top1", 0.9, (0.85, 0.95), 100), "")
+    assert _warned(row, original).notes == ("loses 40.0 points of top1, outside the original's interval; prune less or train longer",)
+    assert not _warned(msgspec.structs.replace(row, accuracy=0.86), original).notes
 
 
 def run_without_tensorflow(inputs, tmp_path):

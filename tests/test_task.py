@@ -7,6 +7,7 @@ from toolchain.task import Task, are_probabilities, infer
 
 def test_the_task_follows_from_outputs_and_labels():
     assert infer(np.zeros((4, 10)), np.arange(4)) is Task.CLASSIFICATION
+    assert infer(np.zeros((4, 10)), np.arange(4.0)) is Task.CLASSIFICATION
     assert infer(np.zeros((4, 1)), np.array([0, 1, 1, 0])) is Task.BINARY
     assert infer(np.zeros((4, 1)), np.array([0, 5, 1, 0])) is Task.REGRESSION
     assert infer(np.zeros((4, 2, 3)), np.zeros((4, 6))) is Task.REGRESSION

@@ -32,7 +32,18 @@ class EmulatorResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tr
     outputs_max_difference: float | None = None
     """Largest difference, in steps of the output's scale."""
     examples: int | None = None
+    """How many examples were run, compared and scored."""
     accuracy: float | None = None
+
+    @property
+    def comparison(self) -> str:
+        """The outputs against the kernels they were compared with, in words."""
+        if self.outputs_match is None:
+            return ""
+        if self.outputs_match:
+            return f"identical to {self.outputs_against} on {self.examples}"
+        steps = "" if self.outputs_max_difference is None else f", by at most {self.outputs_max_difference:g} steps"
+        return f"{self.outputs_differing} values differ from {self.outputs_against}{steps}, on {self.examples}"
 
 
 class Emulator(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind"):

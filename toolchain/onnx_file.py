@@ -44,7 +44,9 @@ class OnnxFile(msgspec.Struct, frozen=True):
             raise ModelError(f"{path}: not a whole .onnx file") from None
         graph = model.graph
         constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
-        trained = [v for v in constants.values() if v.ndim and (v.dtype.kind == "f" or v.dtype in (np.int8, np.uint8, np.int32))]
+        scales = {name for node in graph.node if node.op_type in ("QuantizeLinear", "DequantizeLinear") for name in node.input[1:]}
+        kinds = (np.int8, np.uint8, np.int32)
+        trained = [v for name, v in constants.items() if v.ndim and name not in scales and (v.dtype.kind == "f" or v.dtype in kinds)]
         shapes = {v.name: _shape(v) for v in (*graph.input, *graph.output, *graph.value_info)}
         shapes |= {name: value.shape for name, value in constants.items()}
         return cls(

@@ -17,7 +17,7 @@ from toolchain import cache, jobs, keras_models, measurement, recipe, report, ta
 from toolchain.artifact import Artifact, Format
 from toolchain.data import Dataset
 from toolchain.errors import StorageError, ToolchainError
-from toolchain.files import copy, written
+from toolchain.files import copy, digest, written
 from toolchain.measure.size import size
 from toolchain.page import render
 from toolchain.prepared_data import open_data
@@ -146,6 +146,7 @@ def run(
         lambda scratch: measurement.measure(candidates, dataset, outputs, chosen, options, progress),
     )
     found = _report(work, original, measured, plan)
+    _remove_stale(out, {*products, *(["final.keras"] if plan.stages else [])})
     for candidate in candidates:
         copy(candidate.artifact.path, out / candidate.name)
     if plan.stages:
@@ -187,7 +188,7 @@ def _report(work: Run, original: jobs.Original, measured: measurement.Benchmark,
             plan.seed,
         ),
         host=measured.host,
-        artifacts=tuple(msgspec.structs.replace(row, path=row.name) for row in measured.artifacts),
+        artifacts=tuple(_warned(row, original) for row in measured.artifacts),
         skipped=(*work.skipped, *measured.skipped),
         steps=tuple(work.steps),
     )
@@ -211,6 +212,29 @@ def _check_free(out: Path, names: Sequence[str]) -> None:
         ours = set()
     if foreign := [name for name in present if name not in ours]:
         raise StorageError(f"{out} already holds {', '.join(foreign)}, which no earlier run wrote; choose another --out")
+
+
+def _remove_stale(out: Path, products: set[str]) -> None:
+    """Remove what an earlier run wrote and this one does not, so that no file stands beside a report that is not about it."""
+    try:
+        earlier = report.load(out / "report.json")
+    except ToolchainError:
+        return
+    for row in earlier.artifacts:
+        path = out / row.name
+        if row.name not in products and path.is_file() and digest(path) == row.digest:
+            path.unlink()
+    if earlier.settings.get("stages") and "final.keras" not in products:
+        (out / "final.keras").unlink(missing_ok=True)
+
+
+def _warned(row: report.ArtifactReport, original: jobs.Original) -> report.ArtifactReport:
+    """The row by its name in the output folder, with a note where its accuracy fell out of the original's interval."""
+    notes, score = row.notes, original.score
+    if score is not None and row.accuracy is not None and score.metric != "mean_absolute_error" and row.accuracy < score.interval[0]:
+        lost = 100 * (score.value - row.accuracy)
+        notes = (*notes, f"loses {lost:.1f} points of {score.metric}, outside the original's interval; prune less or train longer")
+    return msgspec.structs.replace(row, path=row.name, notes=notes)
 
 
 def _write(path: Path, content: bytes) -> None:

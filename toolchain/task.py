@@ -19,15 +19,12 @@ class Task(StrEnum):
 
 
 def infer(outputs: Array, labels: Array) -> Task:
-    """Classes for integer labels `[N]`, otherwise values of the outputs' shape. Raises DataError when neither fits."""
-    if labels.ndim == 1 and labels.dtype.kind in "iub":
-        width = int(np.prod(outputs.shape[1:]))
-        if width == 1:
-            if set(np.unique(labels)) <= {0, 1}:
-                return Task.BINARY
-            return Task.REGRESSION
-        if outputs.ndim == 2:
-            return Task.CLASSIFICATION
+    """Classes for whole-numbered labels `[N]`, otherwise values of the outputs' shape. Raises DataError when neither fits."""
+    width = int(np.prod(outputs.shape[1:]))
+    if labels.ndim == 1 and width > 1 and outputs.ndim == 2 and (labels == labels.astype(np.int64)).all():
+        return Task.CLASSIFICATION
+    if labels.ndim == 1 and width == 1 and labels.dtype.kind in "iub" and set(np.unique(labels)) <= {0, 1}:
+        return Task.BINARY
     if int(np.prod(labels.shape[1:])) == int(np.prod(outputs.shape[1:])):
         return Task.REGRESSION
     raise DataError(f"labels {list(labels.shape[1:])} of {labels.dtype} do not fit outputs {list(outputs.shape[1:])}")

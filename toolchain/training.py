@@ -121,6 +121,7 @@ def fit(
             callbacks=[*callbacks, _reporter(keras, context, label, steps)],
             verbose=0,
         )
+    model.compile()  # a saved model must not ask for this run's loss when it is loaded
 
 
 @contextlib.contextmanager

@@ -29,6 +29,7 @@ def test_every_command_shows_an_example(command):
     done = secateur(command, "--help")
     assert done.returncode == 0
     assert f"secateur {command}" in done.stdout.replace("Usage: secateur", "")
+    assert "\\b" not in done.stdout
 
 
 @pytest.fixture
@@ -59,6 +60,7 @@ def test_check_exits_0_or_1_with_every_reason(tiny_int8, tiny_float):
     fits = secateur("check", str(tiny_int8), "--target", "stm32f746")
     assert fits.returncode == 0
     assert "fits stm32f746" in fits.stdout
+    assert "of 1,048,576 B, of it 131,072 reserved for firmware" in fits.stdout
     refused = secateur("check", str(tiny_float), "--target", "stm32f746", "--json")
     assert refused.returncode == 1
     assert json.loads(refused.stdout)["reasons"] == ["computes in float32; this target takes int8, int16"]

@@ -87,17 +87,15 @@ class Plan:
         try:
             smaller = Rebuilt(self.graph, self._alive).model
         except (ValueError, TypeError) as err:
-            raise ModelError(
-                f"{self.graph.model.name}: the smaller model cannot be built ({str(err).splitlines()[0][:160]}); {REPORT}"
-            ) from err
+            first = str(err).splitlines()[0][:160]
+            raise ModelError(f"{self.graph.model.name}: the smaller model cannot be built ({first}); {REPORT}") from err
         if smaller.count_params() != self.params_after:
             raise ModelError(f"{smaller.name}: {smaller.count_params():,} parameters instead of the predicted {self.params_after:,}")
         if not self.graph.inexact:
             difference = compare(self.masked(), smaller)
             if not difference <= (tolerance or TOLERANCE):
-                raise ModelError(
-                    f"{smaller.name}: the smaller model differs from the masked original by {difference:.1e} of the output's scale; {REPORT}"
-                )
+                scale = f"by {difference:.1e} of the output's scale"
+                raise ModelError(f"{smaller.name}: the smaller model differs from the masked original {scale}; {REPORT}")
         return smaller
 
     def masked(self, noise: np.random.Generator | None = None) -> Any:

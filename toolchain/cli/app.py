@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -11,7 +12,6 @@ from toolchain.errors import ToolchainError
 
 app = typer.Typer(
     name="secateur",
-    help="Make trained Keras models ready for phones and microcontrollers: prune, quantize, export, measure.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -19,6 +19,21 @@ app = typer.Typer(
 )
 for command in (demo.demo, run.run, bench.bench, check.check, inspect.inspect, targets.targets, recipes.recipes, cache.cache):
     app.command()(command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"secateur {version('secateur')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version")] = False,
+) -> None:
+    """Make trained Keras models ready for phones and microcontrollers: prune, quantize, export, measure."""
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ def bench(
     time_limit: options.TimeLimit = 1800,
     json: options.Json = False,
 ) -> None:
-    r"""Measure size, accuracy, latency and memory of files, interleaved, and their fit on targets.
+    """Measure size, accuracy, latency and memory of files, interleaved, and their fit on targets.
 
     \b
     secateur bench float32.tflite static_w8a8.tflite --data test.npz

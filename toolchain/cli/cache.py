@@ -8,7 +8,7 @@ import typer
 
 
 def cache(clear: Annotated[bool, typer.Option("--clear", help="Remove every finished step")] = False) -> None:
-    r"""Show where finished steps are kept and how large they are, or clear them.
+    """Show where finished steps are kept and how large they are, or clear them.
 
     \b
     secateur cache

@@ -16,13 +16,14 @@ def check(
     time_limit: options.TimeLimit = 300,
     json: options.Json = False,
 ) -> None:
-    r"""Tell whether a file fits a target: exit 0 when it does, 1 when it does not, with every reason.
+    """Tell whether a file fits a target: exit 0 when it does, 1 when it does not, with every reason.
 
     \b
     secateur check static_w8a8.tflite --target stm32f746
     """
     from toolchain.benchmark import check as judge
     from toolchain.cli import display
+    from toolchain.target import load
 
     with display.progress() as progress:
         found = judge(file, target, limit_s=time_limit, progress=progress)
@@ -32,7 +33,11 @@ def check(
         print(dumps(found).decode(), end="")
     else:
         print(f"{file.name} {'fits' if found.fits else 'does not fit'} {found.target}")
-        print(f"flash {found.flash_bytes:,} B, SRAM {'unknown' if found.sram_bytes is None else f'{found.sram_bytes:,} B'}")
+        memory = load(target).memory
+        flash = "a file system" if memory.flash_bytes is None else f"{memory.flash_bytes:,}"
+        sram = "unknown" if found.sram_bytes is None else f"{found.sram_bytes:,}"
+        print(f"flash {found.flash_bytes:,} of {flash} B, of it {memory.reserved_flash_bytes:,} reserved for firmware")
+        print(f"SRAM {sram} of {memory.sram_bytes:,} B, of it {memory.reserved_sram_bytes:,} reserved for firmware")
         for reason in found.reasons:
             print(f"- {reason}")
     if not found.fits:

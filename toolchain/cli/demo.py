@@ -14,7 +14,7 @@ def demo(
     out: options.Out = Path("out/demo"),
     target: Annotated[list[str], typer.Option("--target", help="A device, by name or .toml file; may be repeated")] = ["stm32f746"],  # noqa: B006
 ) -> None:
-    r"""Train a small CNN on 5,000 MNIST digits, then run the recipe edge_int8 on it.
+    """Train a small CNN on 5,000 MNIST digits, then run the recipe edge_int8 on it.
 
     \b
     secateur demo

@@ -62,30 +62,34 @@ def _lines() -> Progress:
     return show
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table; the first column is text, the others are numbers."""
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], first: int | None = None) -> None:
+    """Print a table; the first column is text, the others are numbers. A narrow terminal shows the `first` columns only."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
     console = Console() if sys.stdout.isatty() else Console(width=160)
+    shown = len(columns) if first is None or console.width >= 140 else first
     grid = Table(title=title, title_justify="left")
-    for index, column in enumerate(columns):
-        grid.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
+    for index, column in enumerate(columns[:shown]):
+        grid.add_column(column, justify="right" if index else "left", overflow="fold", no_wrap=first is not None and index > 0)
     for row in rows:
-        grid.add_row(*(escape(cell) for cell in row))
+        grid.add_row(*(escape(cell) for cell in row[:shown]))
     console.print(grid)
 
 
 def artifacts(title: str, rows: Sequence[ArtifactReport]) -> None:
     """Print what was measured of each file, and of each file on each target."""
     metric = next((row.metric for row in rows if row.metric), "accuracy")
-    measured = ("file", "bytes", "gzip", "non-zero", "MACs", metric, "95 % interval", "agreement", "p50 ms", "p99 ms")
-    table(title, measured, [_artifact(row) for row in rows])
+    measured = ("file", "bytes", "gzip", metric, "p50 ms", "95 % interval", "agreement", "non-zero", "MACs", "p99 ms")
+    table(title, measured, [_artifact(row) for row in rows], first=5)
+    for row in rows:
+        for note in row.notes:
+            print(f"warning: {row.name}: {note}")
     on_targets = [_target(row, index) for row in rows for index in range(len(row.targets))]
     if on_targets:
-        columns = ("file", "target", "fits", "flash B", "SRAM B", "arena B", "emulator", "outputs", "accuracy")
-        table("On targets (executed by the emulator named; sizes in bytes)", columns, on_targets)
+        columns = ("file", "target", "fits", "flash B", "SRAM B", "arena B", "emulator", metric, "outputs")
+        table("On targets (executed by the emulator named; flash and SRAM with what is reserved)", columns, on_targets, first=5)
         for row in rows:
             for target in row.targets:
                 for reason in target.reasons:
@@ -108,20 +112,19 @@ def _artifact(row: ArtifactReport) -> tuple[str, ...]:
         row.name,
         f"{row.bytes:,}",
         f"{row.gzip_bytes:,}",
-        f"{row.nonzero_parameters / row.parameters:.1%}" if row.parameters and row.nonzero_parameters is not None else "",
-        f"{row.macs:,}" if row.macs is not None else "",
         percent(row.metric, row.accuracy),
+        f"{latency.p50_ms:.4g}" if latency else "",
         f"{percent(row.metric, interval[0])} to {percent(row.metric, interval[1])}" if interval else "",
         f"{row.agreement:.2%}" if row.agreement is not None else "",
-        f"{latency.p50_ms:.3f}" if latency else "",
-        f"{latency.p99_ms:.3f}" if latency else "",
+        f"{row.nonzero_parameters / row.parameters:.1%}" if row.parameters and row.nonzero_parameters is not None else "",
+        f"{row.macs:,}" if row.macs is not None else "",
+        f"{latency.p99_ms:.4g}" if latency else "",
     )
 
 
 def _target(row: ArtifactReport, index: int) -> tuple[str, ...]:
     target = row.targets[index]
     result = target.results[0] if target.results else None
-    match = None if result is None else result.outputs_match
     return (
         row.name,
         target.target,
@@ -130,8 +133,8 @@ def _target(row: ArtifactReport, index: int) -> tuple[str, ...]:
         f"{target.sram_bytes:,}" if target.sram_bytes is not None else "",
         f"{result.arena_bytes:,}" if result and result.arena_bytes is not None else "",
         f"{result.emulator}: {result.how}, {result.status}" if result else "",
-        "" if result is None or match is None else f"{'identical to' if match else 'differ from'} {result.outputs_against}",
-        percent(row.metric, result.accuracy) if result else "",
+        f"{percent(row.metric, result.accuracy)} on {result.examples}" if result and result.accuracy is not None else "",
+        result.comparison if result else "",
     )
 
 

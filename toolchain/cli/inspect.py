@@ -16,7 +16,7 @@ def inspect(
     time_limit: options.TimeLimit = 300,
     json: options.Json = False,
 ) -> None:
-    r"""Show operators, shapes, parameters, MACs, sparsity and quantization.
+    """Show operators, shapes, parameters, MACs, sparsity and quantization.
 
     \b
     secateur inspect static_w8a8.tflite

@@ -8,7 +8,7 @@ import typer
 
 
 def recipes(name: Annotated[str | None, typer.Argument(help="Show this recipe's file, to copy and change")] = None) -> None:
-    r"""List the recipes, or show one.
+    """List the recipes, or show one.
 
     \b
     secateur recipes

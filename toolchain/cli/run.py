@@ -24,7 +24,7 @@ def run(
     threads: options.Threads = 1,
     time_limit: options.TimeLimit = 1800,
 ) -> None:
-    r"""Prune, quantize, export and measure a model as a recipe says.
+    """Prune, quantize, export and measure a model as a recipe says.
 
     \b
     secateur run edge_int8 --model my.keras --data my.npz --target stm32f746 --out out

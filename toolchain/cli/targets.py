@@ -8,7 +8,7 @@ import typer
 
 
 def targets(name: Annotated[str | None, typer.Argument(help="Show this target's file, with the sources of its facts")] = None) -> None:
-    r"""List the devices, or show one.
+    """List the devices, or show one.
 
     \b
     secateur targets

@@ -41,7 +41,7 @@ class Prune(Stage, frozen=True, tag="prune", kw_only=True):
     """Other sparsities for layers whose name matches a pattern: `{"conv_1*" = 0.5}`."""
     keep: tuple[str, ...] = ()
     """Name patterns of layers that lose nothing."""
-    max_layer_sparsity: Share = 0.99
+    max_layer_sparsity: Share = 0.9
     """No layer loses more than this, whatever the threshold says; where it binds is in the report."""
     schedule: Literal["polynomial", "constant", "one_shot"] = "polynomial"
     begin: Part = 0.0
