@@ -68,7 +68,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], fir
     from rich.markup import escape
     from rich.table import Table
 
-    console = Console() if sys.stdout.isatty() else Console(width=160)
+    console = Console() if sys.stdout.isatty() else Console(width=180)
     shown = len(columns) if first is None or console.width >= 140 else first
     grid = Table(title=title, title_justify="left")
     for index, column in enumerate(columns[:shown]):
