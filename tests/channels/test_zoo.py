@@ -22,8 +22,9 @@ def test_a_published_architecture_is_pruned_exactly(keras, name):
     model = zoo.large(keras)[name]()
     zoo.randomize(model, 1)
     graph = ChannelGraph(model)
-    layer_scale = "no rule for this layer"  # ConvNeXt's LayerScale, on a residual that its LayerNormalization freezes anyway
-    allowed = ("an output of the model", "its statistics would change; inexact = true prunes it", layer_scale)
+    allowed = ("an output of the model", "its statistics would change; inexact = true prunes it")
+    if name == "ConvNeXtTiny":  # its LayerScale lies on a residual that LayerNormalization freezes anyway
+        allowed = (*allowed, "no rule for this layer", "it is combined with values whose channels are not followed")
     assert all(row.reason.endswith(allowed) for row in graph.frozen), graph.frozen
     plan = check_exact(graph, 0)
     assert compare(model, plan.masked()) > 1e-3

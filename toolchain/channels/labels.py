@@ -20,7 +20,7 @@ class Atoms:
 
     def __init__(self) -> None:
         self._parent = [FROZEN]
-        self._reasons = {FROZEN: "it hangs together with values that no layer makes"}
+        self._reasons = {FROZEN: "it is combined with values whose channels are not followed"}
         self.makers = [""]
         """Name of the layer that made each atom."""
 
