@@ -79,7 +79,7 @@ MUTATIONS = {
     "heads in reversed order": (reversed_labels("MultiHeadAttention", "in"), "transformer"),
     "states that are not the units": ((Atoms, "unite", lambda self, first, second: None), "encoder_decoder_states"),
     "outputs that are pruned": ((graph.Atoms, "freeze", lambda self, labels, reason: None), "sequential"),
-    "slices at the old places": ((rebuild.Rebuilt, "_changes", lambda self, node: False), "csp_slices"),
+    "slices at the old places": ((rebuild.Rebuilt, "_changes", lambda self: False), "csp_slices"),
 }
 
 

@@ -34,24 +34,15 @@ class Node(msgspec.Struct, frozen=True):
 
 def functional(model: Any) -> Any:
     """The graph of a model. Raises ModelError where there is none to walk."""
-    if not getattr(model, "built", False) or not getattr(model, "inputs", None):
-        if _is_subclassed(model):
-            raise ModelError(
-                f"{model.name}: a subclassed model has no graph; rebuild it functionally: x = keras.Input(shape), "
-                "keras.Model(x, model.call(x))"
-            )
-        raise ModelError(f"{model.name}: the model is not built; start it with keras.Input(shape)")
+    keras = keras_of(model)
     graph = getattr(model, "_functional", None) or model
-    if not hasattr(graph, "_nodes_by_depth"):
+    if not isinstance(model, keras.Sequential) and not hasattr(graph, "_nodes_by_depth"):
         raise ModelError(
             f"{model.name}: a subclassed model has no graph; rebuild it functionally: x = keras.Input(shape), keras.Model(x, model.call(x))"
         )
+    if not getattr(model, "built", False) or not getattr(model, "inputs", None):
+        raise ModelError(f"{model.name}: the model is not built; start it with keras.Input(shape)")
     return graph
-
-
-def _is_subclassed(model: Any) -> bool:
-    keras = keras_of(model)
-    return isinstance(model, keras.Model) and type(model) not in (keras.Model, keras.Sequential) and not hasattr(model, "_nodes_by_depth")
 
 
 def is_model(operation: Any) -> bool:

@@ -47,12 +47,12 @@ class Rebuilt:
         for node in nodes(model):
             values = [table[id(tensor)] for tensor in node.inputs]
             rewrite = self.graph.rewrites.get(id(node.outputs[0]))
-            found = rewrite(values, self.alive) if rewrite and self._changes(node) else node.call(values, self._layer(node.operation))
+            found = rewrite(values, self.alive) if rewrite and self._changes() else node.call(values, self._layer(node.operation))
             table.update(zip((id(tensor) for tensor in node.outputs), found, strict=True))
         outputs = [table[id(tensor)] for tensor in source.outputs]
         return keras.Model(inputs if len(inputs) > 1 else inputs[0], outputs if len(outputs) > 1 else outputs[0], name=model.name)
 
-    def _changes(self, node: Any) -> bool:
+    def _changes(self) -> bool:
         return not self.alive.all()
 
     def _input(self, model: Any, index: int) -> Any:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 import numpy as np
 
-from toolchain.channels.labels import FROZEN, Labels, frozen, spread
+from toolchain.channels.labels import Labels, frozen, spread
 
 if TYPE_CHECKING:
     from toolchain.channels.graph import ChannelGraph
@@ -289,5 +289,3 @@ RULES: dict[str, Rule] = {
     "TimeDistributed": time_distributed,
     "MultiHeadAttention": multi_head_attention,
 }
-
-__all__ = ["FROZEN", "GATES", "RULES", "Rule", "Site", "Slot", "channel_axis"]
