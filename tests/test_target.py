@@ -18,6 +18,12 @@ def test_a_target_from_anywhere(tmp_path):
     assert target.load(str(tmp_path / "mine.toml")).emulators == (Tflm(),)
 
 
+def test_a_target_can_say_what_layers_cost(tmp_path):
+    text = target.path_of("stm32f746").read_text() + "[speed]\nchannel_step = 4\nmacs_per_s = 1e8\n"
+    (tmp_path / "mine.toml").write_text(text)
+    assert target.load(str(tmp_path / "mine.toml")).speed == target.Speed(4, 1e8, 0.0)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

@@ -38,18 +38,11 @@ def bench(
                 f"{artifact.path}: bench takes .tflite and .onnx files; "
                 f"export it first: secateur run float32 --model {artifact.path} --out out"
             )
-    settings = _settings(scale, offset)
+    settings = DataSettings.of(scale, offset)
     dataset = open_data(data, "bench", settings, 0, Cache(), progress) if data else None
     names = _distinct(artifacts)
     candidates = [measurement.Candidate(name, "", artifact) for name, artifact in zip(names, artifacts, strict=True)]
     return measurement.measure(candidates, dataset, None, chosen, measurement.Options(threads, limit_s=limit_s), progress)
-
-
-def _settings(scale: str | float, offset: float) -> DataSettings:
-    try:
-        return DataSettings(scale=scale, offset=offset)
-    except ValueError as err:
-        raise ModelError(f"--scale: {err}") from None
 
 
 def _distinct(artifacts: Sequence[Artifact]) -> list[str]:

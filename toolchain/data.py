@@ -47,6 +47,14 @@ class DataSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """`scale` as a number."""
         return float(Fraction(self.scale))
 
+    @classmethod
+    def of(cls, scale: float | str, offset: float) -> DataSettings:
+        """From values of a command line. Raises DataError."""
+        try:
+            return cls(scale=scale, offset=offset)
+        except ValueError as err:
+            raise DataError(str(err)) from None
+
 
 class Dataset(msgspec.Struct, frozen=True, dict=True):
     """Three splits in a folder of .npy files that `data_sources` wrote."""

@@ -8,21 +8,24 @@ from typing import Any
 
 import msgspec
 
-from toolchain import cache, keras_models, pipeline, report, training
+from toolchain import cache, keras_models, pipeline, report
 from toolchain.data import Dataset, DataSettings
 from toolchain.errors import StorageError, ToolchainError
 from toolchain.files import copy, digest
+from toolchain.losses import label_loss
 from toolchain.optional import require
 from toolchain.prepared_data import open_data
 from toolchain.stage import Context
+from toolchain.stages.finetune import Finetune
 from toolchain.task import Task
+from toolchain.training import fit
 from toolchain.worker import Progress, Worker
 
 NAME = "mnist_cnn.keras"
 DATA = "mnist_5k"
 SCALE = "1/255"
 SEED = 0
-SCHEDULE = training.Schedule(epochs=10, learning_rate=2e-3, batch_size=64)
+TRAINING = Finetune(epochs=10, learning_rate=2e-3)
 
 
 class TrainJob(msgspec.Struct, frozen=True):
@@ -65,7 +68,7 @@ def train(job: TrainJob, progress: Progress) -> str:
     keras.utils.set_random_seed(SEED)
     model = build(keras)
     context = Context(job.out, None, job.data, (0.0, 1.0), SEED, False, progress)
-    training.fit(model, context, SCHEDULE, training.label_loss(Task.CLASSIFICATION, True), "training the demonstration's model")
+    fit(model, context, TRAINING, label_loss(Task.CLASSIFICATION, True), "training the demonstration's model")
     keras_models.save(model, job.out)
     return job.out.name
 

@@ -65,3 +65,9 @@ def copy(source: Path, destination: Path) -> None:
             shutil.copytree(source, scratch)
         else:
             shutil.copyfile(source, scratch)
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file atomically."""
+    with written(path) as scratch:
+        scratch.write_bytes(content)

@@ -5,6 +5,7 @@ Converters behave differently on Keras 3, tf_keras and SavedModels; a concrete f
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +66,9 @@ class ModelFunction:
             for shape, spec in zip(self.input_shapes, self.specs, strict=True)
         ]
 
+    @cached_property
     def concrete(self) -> Any:
-        """The traced tf.function, with its fixed batch."""
+        """The tf.function with its fixed batch; it is traced once and follows its variables."""
         tf = require("tensorflow", "tf")
         return tf.function(self.call, input_signature=self.specs)
 
@@ -77,11 +79,11 @@ class ModelFunction:
         Keras 3 model it can write a file without them, and an LSTM of tf_keras came out 4e-3 off.
         """
         freeze = require("tensorflow.python.framework.convert_to_constants", "tf").convert_variables_to_constants_v2
-        return freeze(self.concrete().get_concrete_function())
+        return freeze(self.concrete.get_concrete_function())
 
     def predict(self, inputs: list[Array]) -> list[Array]:
         """Outputs for `inputs` `[N, ...]`, in float32, computed in the batches of the specs."""
-        run = self.concrete()
+        run = self.concrete
         batch = self.specs[0].shape[0]
         parts = []
         for start in range(0, len(inputs[0]), batch):

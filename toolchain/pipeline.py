@@ -17,7 +17,7 @@ from toolchain import cache, jobs, keras_models, measurement, recipe, report, ta
 from toolchain.artifact import Artifact, Format
 from toolchain.data import Dataset
 from toolchain.errors import StorageError, ToolchainError
-from toolchain.files import copy, digest, written
+from toolchain.files import copy, digest, write
 from toolchain.measure.size import size
 from toolchain.page import render
 from toolchain.prepared_data import open_data
@@ -73,7 +73,7 @@ class Run:
         """Run the stages in order; the last model and the key of all that made it."""
         current, entry = self.model.path, self._start
         for index, stage in enumerate(self.plan.stages):
-            entry = cache.key("stage", entry, _settings(stage))
+            entry = cache.key("stage", entry, _settings(stage), [digest(file) for file in stage.files])
             current = self._stage(f"{index + 1} {recipe.name_of(stage)}", entry, stage, current)
         return current, entry
 
@@ -151,8 +151,8 @@ def run(
         copy(candidate.artifact.path, out / candidate.name)
     if plan.stages:
         copy(final[0], out / "final.keras")
-    _write(out / "report.html", render(found).encode())
-    _write(out / "report.json", report.dumps(found))
+    write(out / "report.html", render(found).encode())
+    write(out / "report.json", report.dumps(found))
     return found
 
 
@@ -235,8 +235,3 @@ def _warned(row: report.ArtifactReport, original: jobs.Original) -> report.Artif
         lost = 100 * (score.value - row.accuracy)
         notes = (*notes, f"loses {lost:.1f} points of {score.metric}, outside the original's interval; prune less or train longer")
     return msgspec.structs.replace(row, path=row.name, notes=notes)
-
-
-def _write(path: Path, content: bytes) -> None:
-    with written(path) as scratch:
-        scratch.write_bytes(content)

@@ -54,6 +54,11 @@ class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="
     consumes: ClassVar[Format] = Format.KERAS
     produces: ClassVar[Format] = Format.KERAS
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Files beside the model that the stage reads; their content is part of the cache's key."""
+        return ()
+
     @abstractmethod
     def run(self, model: Path, out: Path, context: Context) -> Outcome:
         """Write the changed model to `out`; the caller's file stays as it is."""

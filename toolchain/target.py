@@ -9,7 +9,7 @@ import importlib.resources
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -47,6 +47,16 @@ class Runtime(msgspec.Struct, frozen=True):
     """Types of activations it computes; a float model is refused where float32 is missing, not slowed."""
 
 
+class Speed(msgspec.Struct, frozen=True):
+    """What a layer costs there: what a pruning to a budget of milliseconds counts with. An estimate, never a measurement."""
+
+    channel_step: Annotated[int, msgspec.Meta(ge=1)]
+    """Channels that the kernels compute together."""
+    macs_per_s: Annotated[float, msgspec.Meta(gt=0)]
+    layer_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    """Seconds that every layer costs beside its multiply-accumulates."""
+
+
 class Target(msgspec.Struct, frozen=True):
     """A device."""
 
@@ -59,6 +69,7 @@ class Target(msgspec.Struct, frozen=True):
     memory: Memory
     runtime: Runtime
     emulators: tuple[Emulator, ...] = ()
+    speed: Speed | None = None
 
 
 class _Tables(msgspec.Struct, frozen=True):
@@ -72,6 +83,7 @@ class _Tables(msgspec.Struct, frozen=True):
     memory: dict[str, Any]
     runtime: dict[str, Any]
     emulator: tuple[dict[str, Any], ...] = ()
+    speed: dict[str, Any] | None = None
 
 
 def folder() -> Path:
@@ -120,4 +132,5 @@ def from_table(table: Mapping[str, Any], where: str) -> Target:
         build(Memory, raw.memory, f"{where}: memory", TargetError),
         build(Runtime, raw.runtime, f"{where}: runtime", TargetError),
         tuple(emulators),
+        None if raw.speed is None else build(Speed, raw.speed, f"{where}: speed", TargetError),
     )

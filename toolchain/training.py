@@ -1,176 +1,170 @@
-"""Train a Keras model of either kind on a data set: the loss its task asks for, batches from disk, progress, and
-batch normalization that settles in a short run.
-"""
+"""Train a Keras model of either kind on a data set: batches from disk, one curve of the learning rate, progress."""
 
 from __future__ import annotations
 
-import contextlib
+import math
+import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
 
 from toolchain import keras_models
-from toolchain.data import Dataset, Split
-from toolchain.errors import StageError
-from toolchain.keras_function import of_keras
+from toolchain.augmentation import draw
+from toolchain.data import Array, Dataset
+from toolchain.losses import Loss
+from toolchain.normalization import settling
 from toolchain.optional import require
-from toolchain.stage import Context
-from toolchain.task import Task, are_probabilities, infer
+from toolchain.stage import Context, Stage
 
-Loss = Callable[[Any, Any], Any]
-Teacher = Callable[[Any], Any]
+COPIES = 8
+"""Differently changed copies of the training set that epochs go through in turn."""
 
 
-class Schedule(msgspec.Struct, frozen=True):
-    """How long and how fast."""
+class TrainedStage(Stage, frozen=True, kw_only=True):
+    """The settings of every stage that trains."""
 
-    epochs: int
-    learning_rate: float
-    batch_size: int
+    epochs: Annotated[int, msgspec.Meta(ge=0)] = 4
+    optimizer: Literal["adam", "sgd"] = "adam"
+    """Adam, or stochastic gradient descent with a Nesterov momentum of 0.9: better after long runs with data to vary."""
+    learning_rate: Annotated[float, msgspec.Meta(gt=0)] = 1e-3
+    """At its peak; from there it falls to zero along a cosine (Loshchilov & Hutter 2017, equation 5)."""
+    warm_up: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.0
+    """Share of the run in which the learning rate rises from zero to its peak."""
+    weight_decay: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    """Decoupled from the gradient (Loshchilov & Hutter 2019)."""
+    batch_size: Annotated[int, msgspec.Meta(ge=1)] = 64
+    flip: bool = False
+    """Mirror half of the training images, left to right."""
+    shift: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """Move training images by up to that many pixels."""
 
     def steps_per_epoch(self, data: Dataset) -> int:
         """Whole batches in the training split, at least one; the rest is dropped each epoch, after shuffling."""
         return max(1, data.size("train") // self.batch_size)
 
+    @property
+    def copies(self) -> int:
+        """How many changed copies of the training set a run goes through."""
+        return min(COPIES, max(1, self.epochs)) if self.flip or self.shift else 1
 
-def goal(model: Any, data: Dataset) -> tuple[Task, bool]:
-    """The task, and whether the model's outputs are probabilities. Raises StageError without labels."""
-    labels = data.raw("train")[1]
-    if labels is None:
-        raise StageError(f"{data.name} has no labels to train with")
-    outputs = of_keras(model, model.name, batch=32).predict([data.inputs("train", slice(0, 64))])
-    if len(outputs) > 1:
-        raise StageError(f"{model.name} has {len(outputs)} outputs; training knows what to do with one")
-    return infer(outputs[0], labels), are_probabilities(outputs[0])
+    def examples(self, data: Dataset, indices: Array, copy: int, seed: int) -> Array:
+        """Scaled training inputs `[n, ...]` of one copy of the set."""
+        inputs = data.inputs("train", indices)
+        changes = draw(data.raw("train")[0].shape, flip=self.flip, shift=self.shift, seed=seed, copy=copy)
+        return inputs if changes is None else changes.apply(inputs, indices)
 
-
-def label_loss(task: Task, probabilities: bool) -> Loss:
-    """Cross-entropy for classes, mean squared error for values, on `[batch, ...]` labels and outputs."""
-    tf = require("tensorflow", "tf")
-    as_logits = _as_logits(probabilities)
-
-    def classification(labels: Any, outputs: Any) -> Any:
-        logits = as_logits(outputs)
-        return tf.nn.sparse_softmax_cross_entropy_with_logits(tf.cast(tf.reshape(labels, [-1]), tf.int32), logits)
-
-    def binary(labels: Any, outputs: Any) -> Any:
-        labels, outputs = tf.reshape(tf.cast(labels, tf.float32), [-1]), tf.reshape(outputs, [-1])
-        if not probabilities:
-            return tf.nn.sigmoid_cross_entropy_with_logits(labels, outputs)
-        outputs = tf.clip_by_value(outputs, 1e-7, 1 - 1e-7)
-        return -labels * tf.math.log(outputs) - (1 - labels) * tf.math.log(1 - outputs)
-
-    def regression(labels: Any, outputs: Any) -> Any:
-        return tf.reduce_mean(tf.square(tf.reshape(tf.cast(labels, tf.float32), tf.shape(outputs)) - outputs), axis=-1)
-
-    return {Task.CLASSIFICATION: classification, Task.BINARY: binary, Task.REGRESSION: regression}[task]
-
-
-def distillation_loss(labelled: Loss, task: Task, probabilities: bool, temperature: float, alpha: float) -> Loss:
-    """`alpha * T^2 * H(teacher / T, student / T) + (1 - alpha) * labelled` (Hinton et al. 2015, section 2).
-
-    The teacher's outputs follow the label in each row of the first argument.
-    """
-    tf = require("tensorflow", "tf")
-    as_logits = _as_logits(probabilities)
-
-    def loss(rows: Any, outputs: Any) -> Any:
-        labels, taught = rows[:, :1], tf.reshape(rows[:, 1:], tf.shape(outputs))
-        if task is not Task.CLASSIFICATION:
-            soft = tf.reduce_mean(tf.square(taught - outputs), axis=-1)
-        else:
-            soft = temperature**2 * tf.nn.softmax_cross_entropy_with_logits(
-                tf.nn.softmax(as_logits(taught) / temperature), as_logits(outputs) / temperature
-            )
-        return alpha * soft + (1 - alpha) * labelled(labels, outputs)
-
-    return loss
-
-
-def _as_logits(probabilities: bool) -> Teacher:
-    """What turns outputs into logits, up to a constant."""
-    tf = require("tensorflow", "tf")
-    return (lambda outputs: tf.math.log(tf.clip_by_value(outputs, 1e-7, 1.0))) if probabilities else (lambda outputs: outputs)
+    def rate(self, position: float) -> float:
+        """The learning rate at a position in the run, 0 to 1."""
+        if position < self.warm_up:
+            return self.learning_rate * position / self.warm_up
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * (min(position, 1.0) - self.warm_up) / (1 - self.warm_up)))
 
 
 def fit(
     model: Any,
     context: Context,
-    schedule: Schedule,
+    settings: TrainedStage,
     loss: Loss,
     label: str,
     *,
     callbacks: tuple[Any, ...] = (),
-    teacher: Teacher | None = None,
+    answers: Array | None = None,
+    until: float | None = None,
 ) -> None:
-    """Train `model` in place with Adam and a cosine decay; `teacher` outputs are appended to each row of labels."""
+    """Train `model` in place until the last epoch, or until `time.monotonic()` reaches `until`.
+
+    `answers` `[copies, N, ...]` are a teacher's, appended to each row of labels. With `until` the learning rate falls with
+    the time as well as with the steps, so that a run cut off by the clock still ends at a rate of zero (Li et al. 2020,
+    Budgeted Training).
+    """
     keras = keras_models.keras_of(model)
     data = context.data
     assert data is not None
-    steps = schedule.steps_per_epoch(data) * schedule.epochs
+    steps = settings.steps_per_epoch(data) * settings.epochs
     keras.utils.set_random_seed(context.seed)
-    rate = keras.optimizers.schedules.CosineDecay(schedule.learning_rate, steps)
-    with short_run_normalization(model, steps):
-        model.compile(optimizer=keras.optimizers.Adam(rate), loss=loss, jit_compile=False)
+    decay = settings.weight_decay or None
+    if settings.optimizer == "sgd":
+        optimizer = keras.optimizers.SGD(settings.learning_rate, momentum=0.9, nesterov=True, weight_decay=decay)
+    else:
+        optimizer = keras.optimizers.Adam(settings.learning_rate, weight_decay=decay)
+    if decay:
+        optimizer.exclude_from_weight_decay(var_list=[w for w in model.trainable_variables if len(w.shape) < 2])
+    pace = hooks(model, **_pace(model, optimizer, settings, steps, until, lambda done: context.progress(label, done, steps)))
+    with settling(model, steps):
+        model.compile(optimizer=optimizer, loss=loss, jit_compile=False)
         model.fit(
-            _batches(data, "train", schedule.batch_size, context.seed, teacher),
-            epochs=schedule.epochs,
-            steps_per_epoch=schedule.steps_per_epoch(data),
-            callbacks=[*callbacks, _reporter(keras, context, label, steps)],
+            _batches(data, settings, context.seed, answers),
+            epochs=settings.epochs,
+            steps_per_epoch=settings.steps_per_epoch(data),
+            callbacks=[pace, *callbacks],
             verbose=0,
         )
     model.compile()  # a saved model must not ask for this run's loss when it is loaded
 
 
-@contextlib.contextmanager
-def short_run_normalization(model: Any, steps: int) -> Iterator[None]:
-    """Lower BatchNormalization's momentum so that its averages span a tenth of the run; restored afterwards.
+def _pace(
+    model: Any, optimizer: Any, settings: TrainedStage, steps: int, until: float | None, progress: Callable[[int], None]
+) -> dict[str, Callable[[], None]]:
+    """What to do around each batch: set the learning rate, tell the progress, stop when the time is over."""
+    begun, done = time.monotonic(), 0
 
-    The default of 0.99 forgets over hundreds of steps: after a short fine-tune the averages still describe the old
-    network and accuracy collapses.
-    """
-    layers = [layer for layer in model._flatten_layers() if type(layer).__name__ == "BatchNormalization"]
-    before = [layer.momentum for layer in layers]
-    for layer in layers:
-        layer.momentum = min(layer.momentum, max(0.5, 1 - 10 / steps))
-    try:
-        yield
-    finally:
-        for layer, momentum in zip(layers, before, strict=True):
-            layer.momentum = momentum
+    def before_batch() -> None:
+        elapsed = 0.0 if until is None else (time.monotonic() - begun) / max(until - begun, 1e-9)
+        optimizer.learning_rate = settings.rate(max((done + 1) / (steps + 1), elapsed))
+
+    def after_batch() -> None:
+        nonlocal done
+        done += 1
+        progress(done)
+        if until is not None and time.monotonic() > until:
+            model.stop_training = True
+
+    return {"before_batch": before_batch, "after_batch": after_batch}
 
 
-def _batches(data: Dataset, split: Split, batch_size: int, seed: int, teacher: Teacher | None) -> Any:
+def _batches(data: Dataset, settings: TrainedStage, seed: int, answers: Array | None) -> Any:
+    """Endless batches of inputs, and of labels with the teacher's answers behind them."""
     tf = require("tensorflow", "tf")
-    x, y = data.raw(split)
+    x, y = data.raw("train")
     assert y is not None
-    size, rng = min(batch_size, len(x)), np.random.default_rng(seed)
+    size = min(settings.batch_size, len(x))
 
     def draw() -> Iterator[Any]:
+        epoch, rng = 0, np.random.default_rng(seed)
         while True:
-            order = rng.permutation(len(x))
+            order, copy = rng.permutation(len(x)), epoch % settings.copies
             for start in range(0, len(x) - size + 1, size):
                 index = np.sort(order[start : start + size])
-                yield data.inputs(split, index), np.asarray(y[index], np.float32)
+                labels = np.asarray(y[index], np.float32)
+                if answers is not None:
+                    labels = np.concatenate([labels.reshape(size, -1), answers[copy, index].reshape(size, -1)], axis=1)
+                yield settings.examples(data, index, copy, seed), labels
+            epoch += 1
 
-    sample = data.inputs(split, slice(0, 1))
-    spec = tf.TensorSpec((size, *sample.shape[1:]), sample.dtype), tf.TensorSpec((size, *y.shape[1:]), tf.float32)
-    batches = tf.data.Dataset.from_generator(draw, output_signature=spec)
-    if teacher is not None:
-
-        def taught(inputs: Any, labels: Any) -> Any:
-            return inputs, tf.concat([tf.reshape(labels, [size, -1]), tf.reshape(teacher(inputs), [size, -1])], axis=1)
-
-        batches = batches.map(taught)
-    return batches.prefetch(2)
+    inputs, labels = next(draw())
+    spec = tf.TensorSpec(inputs.shape, inputs.dtype), tf.TensorSpec(labels.shape, tf.float32)
+    return tf.data.Dataset.from_generator(draw, output_signature=spec).prefetch(2)
 
 
-def hooks(model: Any, *, after_batch: Callable[[], None], after_epoch: Callable[[], None]) -> Any:
+def _nothing() -> None:
+    """Do nothing."""
+
+
+def hooks(
+    model: Any,
+    *,
+    before_batch: Callable[[], None] = _nothing,
+    after_batch: Callable[[], None] = _nothing,
+    after_epoch: Callable[[], None] = _nothing,
+) -> Any:
     """A callback of the model's own Keras that calls plain functions."""
 
     class Hooks(keras_models.keras_of(model).callbacks.Callback):  # type: ignore[misc]
+        def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+            before_batch()
+
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             after_batch()
 
@@ -178,19 +172,3 @@ def hooks(model: Any, *, after_batch: Callable[[], None], after_epoch: Callable[
             after_epoch()
 
     return Hooks()
-
-
-def _reporter(keras: Any, context: Context, label: str, steps: int) -> Any:
-    class Reporter(keras.callbacks.Callback):  # type: ignore[misc]
-        """Tell the progress after every batch."""
-
-        done = 0
-
-        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            self.done += 1
-            context.progress(f"{label}: epoch {self.epoch + 1}", self.done, steps)
-
-        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-            self.epoch = epoch
-
-    return Reporter()

@@ -89,7 +89,12 @@ class Worker:
     def _start(self) -> None:
         self._log = tempfile.NamedTemporaryFile(prefix="secateur-", suffix=".log")  # noqa: SIM115 (closed by _stop)
         self._pipe, theirs = Pipe()
-        environment = {"TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "-1", "KERAS_BACKEND": "tensorflow"}
+        environment = {
+            "TF_CPP_MIN_LOG_LEVEL": "2",
+            "TF_ENABLE_ONEDNN_OPTS": "1",  # TensorFlow leaves it off on CPUs without AVX-512, where it trains twice as fast, too
+            "CUDA_VISIBLE_DEVICES": "-1",
+            "KERAS_BACKEND": "tensorflow",
+        }
         self._child = subprocess.Popen(
             [sys.executable, "-m", "toolchain.worker", str(theirs.fileno()), str(os.getpid())],
             pass_fds=[theirs.fileno()],

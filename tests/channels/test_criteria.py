@@ -6,7 +6,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from toolchain import training
+from toolchain import losses
 from toolchain.channels import ChannelGraph
 from toolchain.channels.criteria import CRITERIA, Evidence, Scoring, scores
 from toolchain.errors import StageError
@@ -53,7 +53,7 @@ def test_each_criterion_by_hand(graph):
 
 def test_taylor_by_hand(graph):
     labels = np.array([[1.0], [0.0], [0.0], [0.0]], np.float32)
-    evidence = Evidence(graph, INPUTS, labels, training.label_loss(Task.REGRESSION, False))
+    evidence = Evidence(graph, INPUTS, labels, losses.label_loss(Task.REGRESSION, False))
     error = 2 * (HIDDEN @ READ - labels) / 4  # d mean squared error / d output
     gradient = INPUTS.T @ (error @ READ.T * (HIDDEN > 0))
     assert raw(graph, "taylor", evidence) == pytest.approx(((KERNEL * gradient).sum(0) ** 2).tolist(), rel=1e-4)

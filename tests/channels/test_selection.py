@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from toolchain.channels import ChannelGraph
 from toolchain.channels.graph import Group
-from toolchain.channels.selection import Choice, kept
+from toolchain.channels.selection import Budget, Choice, kept, staircase, whole
 from toolchain.errors import StageError
 
 
@@ -59,7 +59,9 @@ def test_what_is_kept_stays_and_what_cannot_be_met_is_said(graph):
     first = graph.groups[0]
     plan = graph.plan(0.6, round_to=1, keep=(first.layers[0],))
     assert not set(plan.dead) & set(first.classes)
-    with pytest.raises(StageError, match=r"macs = 0.001 is out of reach: floors, rounding and frozen channels leave"):
+    with pytest.raises(
+        StageError, match=r"macs = 494.64 is out of reach: floors, rounding and frozen channels leave 428,064 of 494,640 \(86.5%\)"
+    ):
         graph.plan(target={"macs": 0.001})
     with pytest.raises(StageError, match="choose from macs, params, bytes"):
         graph.plan(target={"flops": 0.5})
@@ -71,3 +73,21 @@ def test_what_is_kept_stays_and_what_cannot_be_met_is_said(graph):
 def test_the_seed_decides_a_random_plan(graph):
     plans = [graph.plan(0.5, criterion="random", seed=seed).dead for seed in (0, 0, 1)]
     assert plans[0] == plans[1] != plans[2]
+
+
+@pytest.mark.tensorflow
+def test_milliseconds_climb_in_steps_of_channels(keras):
+    layers = keras.layers
+    graph = ChannelGraph(keras.Sequential([keras.Input((4, 4, 8)), layers.Conv2D(24, 1), layers.Flatten(), layers.Dense(8)]))
+    cost = staircase(step=8, macs_per_s=1e6, layer_s=1e-4)
+    # the convolution: 4 * 4 * 8 * 24 = 3,072 MACs; Dense: 384 * 8 = 3,072; 0.1 ms for each of the two layers
+    assert cost(graph, whole(graph)) == pytest.approx(3.072 + 3.072 + 0.2)
+    (group,) = graph.groups
+    on_the_step, one_more = (cost(graph, graph.alive(group.classes[:gone])) for gone in (8, 7))
+    assert on_the_step == pytest.approx(2.048 + 2.048 + 0.2)
+    assert one_more == pytest.approx(3.072 + 272 * 8 / 1e3 + 0.2), (
+        "17 channels are computed as 24; flattened, 17 * 16 = 272 is a multiple of 8"
+    )
+    plan = graph.plan(target=Budget(5.0, cost, "ms"), round_to=8)
+    assert cost(graph, graph.alive(plan.dead)) <= 5.0
+    assert plan.changes[0].after == 16

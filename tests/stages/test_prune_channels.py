@@ -1,9 +1,12 @@
 import msgspec
+import numpy as np
 import pytest
 from conftest import tiny_model
 
-from toolchain import keras_models, recipe
-from toolchain.errors import RecipeError
+from toolchain import keras_models, recipe, target
+from toolchain.channels import ChannelGraph
+from toolchain.channels.selection import staircase, whole
+from toolchain.errors import RecipeError, StageError, TargetError
 from toolchain.stages.prune_channels import PruneChannels
 
 
@@ -54,12 +57,43 @@ def test_without_data_it_prunes_by_weights_and_says_so(model_path, context, tmp_
     assert any("pruned without fine-tuning" in note.reason for note in outcome.notes)
 
 
+@pytest.mark.tensorflow
+def test_rewinding_takes_an_early_checkpoints_weights_for_the_channels_that_stay(keras, model_path, context, tmp_path):
+    early = tiny_model(keras, seed=7)
+    early.save(tmp_path / "early.keras")
+    stage = PruneChannels(ratio=0.5, scope="layer", round_to=1, epochs=0, criterion="l2", rewind=str(tmp_path / "early.keras"))
+    _, after = run(stage, model_path, context, tmp_path)
+    norms = np.sqrt((keras_models.load(model_path).get_layer("conv").get_weights()[0] ** 2).sum((0, 1, 2)))
+    stays = np.sort(np.argsort(norms)[2:])
+    assert np.array_equal(after.get_layer("conv").get_weights()[0], early.get_layer("conv").get_weights()[0][..., stays])
+
+    keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(4, 5)]).save(tmp_path / "other.keras")
+    with pytest.raises(StageError, match="its weights have other shapes than the model's"):
+        run(msgspec.structs.replace(stage, rewind=str(tmp_path / "other.keras")), model_path, context, tmp_path)
+
+
+@pytest.mark.tensorflow
+def test_a_budget_of_milliseconds_counts_as_the_device_says(model_path, context, tmp_path):
+    text = target.path_of("stm32f746").read_text()
+    (tmp_path / "bare.toml").write_text(text)
+    (tmp_path / "mine.toml").write_text(text + "[speed]\nchannel_step = 2\nmacs_per_s = 1e6\n")
+    stage = PruneChannels(target={"ms": 5.0}, device=str(tmp_path / "mine.toml"), epochs=0)
+    _, after = run(stage, model_path, context, tmp_path)
+    assert after.get_layer("point").filters % 2 == 0
+    cost = staircase(2, 1e6, 0.0)
+    before, left = (ChannelGraph(net) for net in (keras_models.load(model_path), after))
+    assert cost(left, whole(left)) <= 5.0 < cost(before, whole(before))
+    with pytest.raises(TargetError, match=r"stm32f746 has no \[speed\] table"):
+        run(msgspec.structs.replace(stage, device=str(tmp_path / "bare.toml")), model_path, context, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ("", "give exactly one of ratio and target"),
         ('ratio = 0.5\ncriterion = "l3"', "criterion = 'l3': choose from l1, l2, random"),
-        ("target = {flops = 0.5}", "give one of macs, params, bytes"),
+        ("target = {flops = 0.5}", "give one of macs, params, bytes, ms"),
+        ("target = {ms = 5.0}", r"target = {ms = ...} and device"),
         ("ratio = 1.0", r"ratio = 1.0: Expected `float` < 1.0"),
     ],
 )

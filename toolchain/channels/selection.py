@@ -23,7 +23,7 @@ Cost = Callable[[ChannelGraph, Any], float]
 
 
 class Budget(msgspec.Struct, frozen=True):
-    """What the smaller model may cost: a fraction of the original (below 1) or an amount."""
+    """What the smaller model may cost: an amount, in the unit of `cost`."""
 
     limit: float
     cost: Cost
@@ -36,7 +36,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     ratio: float | None = None
     """Share of the channels that go: of each group (`scope = "layer"`) or of all (`scope = "global"`)."""
     target: Budget | Mapping[str, float] | None = None
-    """A budget, or `{"macs": 0.5}`, `{"params": 0.5}`, `{"bytes": 60_000}`."""
+    """A budget, or `{"macs": 0.5}` (below 1: a share of the original), `{"bytes": 60_000}`."""
     criterion: str | None = None
     """A name in `criteria.py`; by default `contribution` with data and `l2` without."""
     scope: Literal["layer", "global"] = "global"
@@ -78,18 +78,17 @@ def choose(graph: ChannelGraph, choice: Choice, evidence: Evidence | None = None
 
     if choice.ratio is not None:
         return above(int(choice.ratio * len(ranked)))
-    budget = as_budget(choice.target)
-    whole = budget.cost(graph, np.ones(len(graph.root), bool))
-    limit = budget.limit * whole if budget.limit < 1 else budget.limit
+    budget = as_budget(graph, choice.target)
     low, high = 0, len(ranked)
-    if budget.cost(graph, graph.alive(above(high))) > limit:
+    if (least := budget.cost(graph, graph.alive(above(high)))) > budget.limit:
+        full = budget.cost(graph, whole(graph))
         raise StageError(
-            f"{budget.name} = {budget.limit:g} is out of reach: floors, rounding and frozen channels leave "
-            f"{budget.cost(graph, graph.alive(above(high))) / whole:.1%} of {whole:,.0f}"
+            f"{budget.name} = {budget.limit:,.6g} is out of reach: floors, rounding and frozen channels leave "
+            f"{least:,.6g} of {full:,.6g} ({least / full:.1%})"
         )
     while low < high:
         middle = (low + high) // 2
-        if budget.cost(graph, graph.alive(above(middle))) > limit:
+        if budget.cost(graph, graph.alive(above(middle))) > budget.limit:
             low = middle + 1
         else:
             high = middle
@@ -117,7 +116,25 @@ def params(graph: ChannelGraph, alive: Any) -> float:
 COSTS: dict[str, Cost] = {"macs": macs, "params": params, "bytes": params}
 
 
-def as_budget(target: Budget | Mapping[str, float] | None) -> Budget:
+def staircase(step: int, macs_per_s: float, layer_s: float) -> Cost:
+    """The milliseconds of one inference where channels are computed `step` at a time, and every layer costs `layer_s` more."""
+
+    def ms(graph: ChannelGraph, alive: Any) -> float:
+        def computed(labels: Any) -> int:
+            return math.ceil(int(alive[labels].sum()) / step) * step
+
+        macs = sum(work.times * math.prod(map(computed, work.factors)) for work in graph.work)
+        return 1000 * (macs / macs_per_s + layer_s * len(graph.work))
+
+    return ms
+
+
+def whole(graph: ChannelGraph) -> Any:
+    """Every channel of a model, alive."""
+    return np.ones(len(graph.root), bool)
+
+
+def as_budget(graph: ChannelGraph, target: Budget | Mapping[str, float] | None) -> Budget:
     """A budget from `{"macs": 0.5}`. Raises StageError."""
     if isinstance(target, Budget):
         return target
@@ -128,4 +145,5 @@ def as_budget(target: Budget | Mapping[str, float] | None) -> Budget:
         raise StageError(f"target = {{{name} = {limit}}}: choose from {', '.join(COSTS)}")
     if limit <= 0:
         raise StageError(f"target = {{{name} = {limit}}}: must be above 0")
-    return Budget(limit, COSTS[name], name)
+    cost = COSTS[name]
+    return Budget(limit * cost(graph, whole(graph)) if limit < 1 else limit, cost, name)

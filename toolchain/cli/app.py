@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from toolchain.cli import bench, cache, check, demo, inspect, recipes, run, targets
+from toolchain.cli import bench, cache, check, demo, inspect, recipes, run, sensitivity, targets
 from toolchain.errors import ToolchainError
 
 app = typer.Typer(
@@ -17,7 +17,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     epilog="Start with: secateur demo   then: secateur run edge_int8 --model my.keras --data my.npz --out out",
 )
-for command in (demo.demo, run.run, bench.bench, check.check, inspect.inspect, targets.targets, recipes.recipes, cache.cache):
+for command in (
+    demo.demo, run.run, bench.bench, check.check, inspect.inspect, sensitivity.sensitivity, targets.targets, recipes.recipes, cache.cache,
+):  # fmt: skip
     app.command()(command)
 
 

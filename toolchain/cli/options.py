@@ -19,3 +19,5 @@ Threads = Annotated[int, typer.Option(min=1, help="Threads of the runtimes that 
 TimeLimit = Annotated[float, typer.Option(min=1, help="Seconds after which a converter or an interpreter is stopped")]
 Out = Annotated[Path, typer.Option(help="Folder for the files, report.json and report.html")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on standard output")]
+Scale = Annotated[str, typer.Option(help="Factor on every input, such as 0.5 or 1/255, as the recipe's data.scale")]
+Offset = Annotated[float, typer.Option(help="Added to every input after the factor")]

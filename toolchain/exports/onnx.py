@@ -67,7 +67,7 @@ class Onnx(Export, frozen=True, tag="onnx", kw_only=True):
 
     def _from_keras(self, function: ModelFunction, out: Path) -> None:
         tf2onnx = require("tf2onnx", "onnx")
-        tf2onnx.convert.from_function(function.concrete(), input_signature=function.specs, opset=self.opset, output_path=str(out))
+        tf2onnx.convert.from_function(function.concrete, input_signature=function.specs, opset=self.opset, output_path=str(out))
 
     def _from_tflite(self, source: Path, out: Path) -> None:
         tf2onnx = require("tf2onnx", "onnx")

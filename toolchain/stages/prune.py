@@ -12,19 +12,20 @@ from typing import Annotated, Any, Literal
 import msgspec
 import numpy as np
 
-from toolchain import keras_models, sparsity, training
+from toolchain import keras_models, losses, sparsity
 from toolchain.errors import StageError
 from toolchain.keras_bridge import Crossing, custom_activations
 from toolchain.keras_function import of_keras
 from toolchain.optional import require
 from toolchain.sparsity import Kernels
-from toolchain.stage import Context, Note, Outcome, Stage
+from toolchain.stage import Context, Note, Outcome
+from toolchain.training import TrainedStage, fit
 
 Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 Part = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
-class Prune(Stage, frozen=True, tag="prune", kw_only=True):
+class Prune(TrainedStage, frozen=True, tag="prune", kw_only=True):
     """Train with magnitude masks until the sparsity is reached, then strip tfmot's wrappers.
 
     Exactly one of `sparsity`, `threshold` and `pattern` says how much goes (Zhu & Gupta 2017 for the schedule).
@@ -52,8 +53,6 @@ class Prune(Stage, frozen=True, tag="prune", kw_only=True):
     """Steps between two updates of the masks; by default 20 updates in the run."""
     epochs: Annotated[int, msgspec.Meta(ge=0)] = 4
     """0: prune at once, without training and without data."""
-    learning_rate: Annotated[float, msgspec.Meta(gt=0)] = 1e-3
-    batch_size: Annotated[int, msgspec.Meta(ge=1)] = 64
 
     def __post_init__(self) -> None:
         given = [name for name in ("sparsity", "threshold", "pattern") if getattr(self, name) is not None]
@@ -138,10 +137,7 @@ class Prune(Stage, frozen=True, tag="prune", kw_only=True):
     def _total_steps(self, context: Context) -> int:
         if context.data is None or context.data.raw("train")[1] is None:
             return 0
-        return self._training().steps_per_epoch(context.data) * self.epochs
-
-    def _training(self) -> training.Schedule:
-        return training.Schedule(self.epochs, self.learning_rate, self.batch_size)
+        return self.steps_per_epoch(context.data) * self.epochs
 
     def _execute(self, model: Any, wrapped: Any, targets: dict[str, float], context: Context) -> list[Note]:
         tfmot = require("tensorflow_model_optimization", "tf")
@@ -157,15 +153,8 @@ class Prune(Stage, frozen=True, tag="prune", kw_only=True):
             why = "no labelled data was given" if self.epochs else "epochs = 0"
             return [Note("training", f"{why}: pruned in one shot, without fine-tuning")]
         assert context.data is not None
-        task, probabilities = training.goal(model, context.data)
-        training.fit(
-            wrapped,
-            context,
-            self._training(),
-            training.label_loss(task, probabilities),
-            "prune",
-            callbacks=(tfmot.sparsity.keras.UpdatePruningStep(),),
-        )
+        loss = losses.label_loss(*losses.goal(model, context.data))
+        fit(wrapped, context, self, loss, "prune", callbacks=(tfmot.sparsity.keras.UpdatePruningStep(),))
         return []
 
     def _examples(self, notes: list[Note], context: Context) -> dict[str, str]:

@@ -12,23 +12,28 @@ from typing import Annotated, Any, Literal
 import msgspec
 import numpy as np
 
-from toolchain import keras_models, training
+from toolchain import keras_models, losses
+from toolchain import target as devices
 from toolchain.channels import ChannelGraph, Plan
 from toolchain.channels.criteria import CRITERIA, Evidence, Scoring
-from toolchain.channels.selection import COSTS
-from toolchain.data import balanced_sample
-from toolchain.finetuning import finetune
+from toolchain.channels.selection import COSTS, Budget, macs, params, staircase, whole
+from toolchain.data import Array, Dataset, balanced_sample
+from toolchain.errors import StageError, TargetError
+from toolchain.finetuning import Recovery, finetune
+from toolchain.normalization import recalibrate
 from toolchain.optional import require
-from toolchain.stage import Context, Note, Outcome, Stage
+from toolchain.stage import Context, Note, Outcome
 
 
-class PruneChannels(Stage, frozen=True, tag="prune_channels", kw_only=True):
+class PruneChannels(Recovery, frozen=True, tag="prune_channels", kw_only=True):
     """Remove the least important channels until `ratio` or `target` is met, in one or several steps, then fine-tune."""
 
     ratio: Annotated[float, msgspec.Meta(ge=0, lt=1)] | None = None
     """Share of the channels that go."""
     target: dict[str, float] = {}
     """What may be left: `{macs = 0.5}`, `{params = 0.5}` of the original, or an amount such as `{bytes = 60000}`."""
+    device: str | None = None
+    """With `target = {ms = ...}`: the target, by name or .toml file, whose `[speed]` table says what a layer costs."""
     criterion: str | None = None
     """One of the criteria; by default `contribution` with data and `l2` without."""
     scope: Literal["global", "layer"] = "global"
@@ -37,88 +42,126 @@ class PruneChannels(Stage, frozen=True, tag="prune_channels", kw_only=True):
     normalization: Literal["mean", "max", "none"] = "mean"
     floor: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.1
     """Share of every group that stays."""
-    round_to: Annotated[int, msgspec.Meta(ge=1)] = 8
-    """Widths are rounded up to a multiple of this: latency is a staircase."""
+    round_to: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """Widths are rounded up to a multiple of this, because latency is a staircase: the device's `channel_step`, or 8."""
     keep: tuple[str, ...] = ()
     """Name patterns of layers that lose nothing."""
     inexact: bool = False
     """Also prune under LayerNormalization and GroupNormalization, which changes what is left."""
     steps: Annotated[int, msgspec.Meta(ge=1)] = 1
     """Remove in that many steps of equal MACs or channels, with fine-tuning between."""
+    rewind: str | None = None
+    """A checkpoint from early in the original training, whose weights the channels that stay go back to before the last
+    fine-tuning (Frankle et al. 2020, Linear Mode Connectivity and the Lottery Ticket Hypothesis)."""
     epochs: Annotated[int, msgspec.Meta(ge=0)] = 6
     """Fine-tuning after the last step; a tenth of it, at least one epoch, between steps."""
     learning_rate: Annotated[float, msgspec.Meta(gt=0)] = 2e-3
-    batch_size: Annotated[int, msgspec.Meta(ge=1)] = 64
     alpha: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.5
-    """Weight of the original model's outputs against the labels; 0 is plain training."""
-    temperature: Annotated[float, msgspec.Meta(gt=0)] = 4.0
-    budget_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
-    """Stop fine-tuning after that many seconds; the best epoch so far is kept."""
     evidence: Annotated[int, msgspec.Meta(ge=1)] = 256
-    """Training examples that criteria look at."""
+    """Training examples that criteria look at and that batch normalization is recalibrated with."""
 
     def __post_init__(self) -> None:
         if (self.ratio is None) == (not self.target):
             raise ValueError("give exactly one of ratio and target, for example target = {macs = 0.5}")
         if self.criterion is not None and self.criterion not in CRITERIA:
             raise ValueError(f"criterion = {self.criterion!r}: choose from {', '.join(CRITERIA)}")
-        if self.target and (len(self.target) != 1 or not set(self.target) <= set(COSTS)):
-            raise ValueError(f"target = {self.target}: give one of {', '.join(COSTS)}")
+        if self.target and (len(self.target) != 1 or not set(self.target) <= {*COSTS, "ms"}):
+            raise ValueError(f"target = {self.target}: give one of {', '.join(COSTS)}, ms")
+        if ("ms" in self.target) != (self.device is not None):
+            raise ValueError('target = {ms = ...} and device = "..." go together')
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The teachers, the checkpoint and the device's file."""
+        device = () if self.device is None else (devices.path_of(self.device),)
+        return (*super().files, *device, *(() if self.rewind is None else (Path(self.rewind),)))
 
     def run(self, model: Path, out: Path, context: Context) -> Outcome:
         """Raises StageError where the target is out of reach, ModelError for a model without a graph."""
         net = keras_models.load(model, trust=context.trust)
+        early = None if self.rewind is None else self._early(net, context)
         original = ChannelGraph(net, inexact=self.inexact)
         notes = [Note(f.layer, f"{f.channels} channels frozen ({f.share_of_macs:.1%} of MACs): {f.reason}") for f in original.frozen]
         labelled = context.data is not None and context.data.raw("train")[1] is not None
         if not labelled:
             notes.append(Note("training", "no labelled data was given: pruned without fine-tuning"))
-        macs = original.count_macs(np.ones(len(original.root), bool))
         rows: dict[str, dict[str, int]] = {}
+        scores: list[float] = []
         for step in range(1, self.steps + 1):
-            graph = ChannelGraph(net, inexact=self.inexact) if step > 1 else original
-            plan = self._plan(graph, original, step, context)
+            last = step == self.steps
+            plan = self._plan(ChannelGraph(net, inexact=self.inexact), original, step, context)
             for change in plan.changes:
                 rows.setdefault(change.name, {"before": change.before})["after"] = change.after
             net = plan.apply()
+            if early is not None:
+                early = Plan(ChannelGraph(early, inexact=self.inexact), plan.dead).apply()
+                net = early if last else net
+            if context.data is not None and len(net.inputs) == 1:
+                recalibrate(net, self._sample(context.data, context.seed)[0])
             if labelled and self.epochs:
-                last = step == self.steps
-                epochs = self.epochs if last else max(1, self.epochs // 10)
-                schedule = training.Schedule(epochs, self.learning_rate, self.batch_size)
-                finetune(net, context, schedule, f"prune_channels {step}/{self.steps}", self.alpha, self.temperature, self.budget_s)
+                settings = self if last else msgspec.structs.replace(self, epochs=max(1, self.epochs // 10))
+                scores = finetune(net, context, settings, f"prune_channels {step}/{self.steps}")
         keras_models.save(net, out)
         left = ChannelGraph(net, inexact=self.inexact)
-        details: dict[str, Any] = {"groups": rows, "macs": {"before": macs, "after": left.count_macs(np.ones(len(left.root), bool))}}
+        details: dict[str, Any] = {"groups": rows, "validation": scores}
+        for name, cost in (("macs", macs), ("params", params)):
+            details[name] = {"before": cost(original, whole(original)), "after": cost(left, whole(left))}
         return Outcome(tuple(notes), self._examples(context, labelled), details)
+
+    def _speed(self) -> devices.Speed | None:
+        """What layers cost on the device. Raises TargetError where its file does not say."""
+        if self.device is None:
+            return None
+        device = devices.load(self.device)
+        if device.speed is None:
+            raise TargetError(f"{device.name} has no [speed] table; add channel_step and macs_per_s to a copy of its .toml file")
+        return device.speed
+
+    def _early(self, net: Any, context: Context) -> Any:
+        """The checkpoint to rewind to. Raises StageError where it is of another network."""
+        early = keras_models.load(Path(str(self.rewind)), trust=context.trust)
+        if [tuple(w.shape) for w in early.weights] != [tuple(w.shape) for w in net.weights] or type(early) is not type(net):
+            raise StageError(f"rewind = {self.rewind}: its weights have other shapes than the model's; give an earlier checkpoint of it")
+        return early
 
     def _plan(self, graph: ChannelGraph, original: ChannelGraph, step: int, context: Context) -> Plan:
         """The plan of one step, towards a share of the *original* model, so that rounding does not add up."""
-        share = step / self.steps
-        whole = {name: cost(original, np.ones(len(original.root), bool)) for name, cost in COSTS.items()}
+        share, speed = step / self.steps, self._speed()
         settings: dict[str, Any] = {
-            "criterion": self.criterion, "scope": self.scope, "floor": self.floor, "round_to": self.round_to, "keep": self.keep,
-            "scoring": Scoring(self.reduction, self.normalization), "seed": context.seed, "evidence": self._evidence(graph, context),
-        }  # fmt: skip
+            "criterion": self.criterion,
+            "scope": self.scope,
+            "scoring": Scoring(self.reduction, self.normalization),
+            "floor": self.floor,
+            "round_to": self.round_to or (speed.channel_step if speed else 8),
+            "keep": self.keep,
+            "seed": context.seed,
+            "evidence": self._evidence(graph, context),
+        }
         if self.target:
             ((name, limit),) = self.target.items()
-            goal = limit * whole[name] if limit < 1 else limit
-            return graph.plan(target={name: max(goal + (whole[name] - goal) * (1 - share), 1.0)}, **settings)
+            cost = COSTS[name] if speed is None else staircase(speed.channel_step, speed.macs_per_s, speed.layer_s)
+            full = cost(original, whole(original))
+            goal = limit * full if limit < 1 and name in COSTS else limit
+            return graph.plan(target=Budget(goal + (full - goal) * (1 - share), cost, name), **settings)
         assert self.ratio is not None
         before = sum(len(group.classes) for group in original.groups)
         now = sum(len(group.classes) for group in graph.groups)
         return graph.plan(max(0.0, 1 - (1 - self.ratio * share) * before / max(now, 1)), **settings)
 
+    def _sample(self, data: Dataset, seed: int) -> tuple[Array, Array | None]:
+        """Some training inputs, the same number from each class, and their labels."""
+        x, y = data.raw("train")
+        chosen = balanced_sample(len(x), y, min(self.evidence, len(x)), seed)
+        return data.inputs("train", chosen), None if y is None else np.asarray(y[chosen], np.float32)
+
     def _evidence(self, graph: ChannelGraph, context: Context) -> Evidence | None:
         if context.data is None or len(graph.model.inputs) != 1:
             return None
-        x, y = context.data.raw("train")
-        chosen = balanced_sample(len(x), y, min(self.evidence, len(x)), context.seed)
-        inputs = context.data.inputs("train", chosen)
-        if y is None:
+        inputs, labels = self._sample(context.data, context.seed)
+        if labels is None:
             return Evidence(graph, inputs)
-        task, probabilities = training.goal(graph.model, context.data)
-        labels = require("tensorflow", "tf").constant(np.asarray(y[chosen], np.float32))
-        return Evidence(graph, inputs, labels, training.label_loss(task, probabilities))
+        loss = losses.label_loss(*losses.goal(graph.model, context.data))
+        return Evidence(graph, inputs, require("tensorflow", "tf").constant(labels), loss)
 
     def _examples(self, context: Context, labelled: bool) -> dict[str, str]:
         if context.data is None:

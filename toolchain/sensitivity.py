@@ -1,0 +1,107 @@
+"""How much accuracy each group of channels is worth: what `secateur sensitivity --channels` measures.
+
+Every group is pruned alone, at several ratios, without training; batch normalization is recalibrated. The validation
+split judges, so that a choice made from the table leaves the test split unseen.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from toolchain import keras_models, losses
+from toolchain.channels import ChannelGraph, Plan
+from toolchain.channels.criteria import Evidence, Scoring, scores
+from toolchain.data import Array, Dataset, Split, balanced_sample
+from toolchain.keras_function import of_keras
+from toolchain.measure import accuracy
+from toolchain.normalization import recalibrate
+from toolchain.optional import require
+from toolchain.worker import Progress
+
+
+class Point(msgspec.Struct, frozen=True):
+    """One group at one ratio."""
+
+    ratio: float
+    """Share of the group's channels that was to go; `kept` is what that left."""
+    kept: int
+    score: float
+    macs: int
+    """Multiply-accumulates of the whole model without these channels."""
+
+
+class GroupSensitivity(msgspec.Struct, frozen=True):
+    """A group of coupled channels, pruned alone."""
+
+    name: str
+    layers: tuple[str, ...]
+    channels: int
+    points: tuple[Point, ...]
+
+
+class Sensitivity(msgspec.Struct, frozen=True):
+    """A model's groups, judged on the same examples."""
+
+    model: str
+    criterion: str
+    metric: str
+    score: float
+    """Of the whole model."""
+    macs: int
+    examples: str
+    groups: tuple[GroupSensitivity, ...]
+
+
+class SensitivityJob(msgspec.Struct, frozen=True):
+    """What to prune, by what, how far, and on how many examples to judge."""
+
+    model: Path
+    data: Dataset
+    criterion: str
+    ratios: tuple[float, ...]
+    examples: int
+    seed: int
+    trust: bool
+
+
+def of_channels(job: SensitivityJob, progress: Progress) -> Sensitivity:
+    """Prune every group alone; runs in a child process. Raises ModelError; StageError without labels."""
+    net = keras_models.load(job.model, trust=job.trust)
+    graph = ChannelGraph(net)
+    task, probabilities = losses.goal(net, job.data)
+    x, y = _sample(job.data, "train", 256, job.seed)
+    evidence = Evidence(graph, x, require("tensorflow", "tf").constant(y, "float32"), losses.label_loss(task, probabilities))
+    importance = scores(graph, job.criterion, Scoring(), job.seed, evidence)
+    judges = _sample(job.data, "validation", job.examples, job.seed)
+    whole = _score(net, judges)
+    total, rows = len(graph.groups) * len(job.ratios), list[GroupSensitivity]()
+    for group in graph.groups:
+        ordered, points = sorted(group.classes, key=importance.__getitem__), list[Point]()
+        for ratio in job.ratios:
+            progress(f"sensitivity: {group.name}", len(rows) * len(job.ratios) + len(points), total)
+            gone = min(round(ratio * len(ordered)), len(ordered) - 1)
+            plan = Plan(graph, ordered[:gone])
+            pruned = plan.masked()
+            recalibrate(pruned, x)
+            kept = round(group.width * (1 - gone / len(ordered)))
+            points.append(Point(ratio, kept, _score(pruned, judges).value, plan.macs_after))
+        rows.append(GroupSensitivity(group.name, group.layers, group.width, tuple(points)))
+    used = job.data.describe("validation", len(judges[0]))
+    return Sensitivity(job.model.name, job.criterion, whole.metric, whole.value, Plan(graph, ()).macs_before, used, tuple(rows))
+
+
+def _sample(data: Dataset, split: Split, count: int, seed: int) -> tuple[Array, Array]:
+    """Some inputs of a split, the same number from each class, and their labels."""
+    x, y = data.raw(split)
+    assert y is not None
+    chosen = balanced_sample(len(x), y, min(count, len(x)), seed)
+    return data.inputs(split, chosen), np.asarray(y[chosen])
+
+
+def _score(net: Any, judges: tuple[Array, Array]) -> accuracy.Score:
+    inputs, labels = judges
+    return accuracy.score(of_keras(net, net.name, 256).predict([inputs])[0], labels)
