@@ -22,6 +22,10 @@ def test_the_demo_keeps_its_promises(tmp_path):
     assert found.model.accuracy > 0.97
     assert int8.accuracy >= found.model.accuracy - 0.010
     assert int8.accuracy_examples == 1000
+    dense = rows["original_static_w8a8.tflite"]
+    assert int8.macs <= 0.5 * dense.macs
+    channels = next(step for step in found.steps if "prune_channels" in step.name).details["groups"]
+    assert all(0 < group["after"] <= group["before"] for group in channels.values())
     emulated = int8.targets[0].results[0]
     assert emulated.emulator == "tflm"
     assert emulated.outputs_match is True

@@ -4,7 +4,10 @@ import pytest
 
 from toolchain.benchmark import bench
 from toolchain.page import render
-from toolchain.report import DataReport, ModelReport, Report, Skipped
+from toolchain.report import DataReport, ModelReport, Report, Skipped, StepReport
+
+GROUPS = {"conv": {"layers": ["conv", "shortcut"], "before": 4321, "after": 1234}}
+COUNTS = {"before": 987_654, "after": 123_456}
 
 
 @pytest.fixture
@@ -19,7 +22,7 @@ def found(tiny_int8, npz):
         host=measured.host,
         artifacts=measured.artifacts,
         skipped=(Skipped("1 prune", "<b>layer</b>", "reason"),),
-        steps=(),
+        steps=(StepReport("1 prune_channels", 1.0, False, {}, {"groups": GROUPS, "macs": COUNTS, "params": COUNTS}),),
     )
 
 
@@ -31,7 +34,18 @@ def test_the_page_is_whole_self_contained_and_escapes_names(found):
     assert "&lt;script&gt;" in page
     assert not re.search(r'(src|href)="(?!data:)', page)
     row = found.artifacts[0]
-    for shown in (row.name, f"{row.bytes:,}", f"{row.latency.p50_ms:.4f}", "stm32f746", "identical to", found.host.cpu):
+    for shown in (
+        row.name,
+        f"{row.bytes:,}",
+        f"{row.latency.p50_ms:.4f}",
+        "stm32f746",
+        "identical to",
+        found.host.cpu,
+        "4321",
+        "1234",
+        "987,654",
+        "shortcut",
+    ):
         assert shown in page
 
 

@@ -55,6 +55,18 @@ def test_a_budget_is_met_and_not_by_much_more_than_needed(graph, target):
 
 
 @pytest.mark.tensorflow
+def test_what_rounding_leaves_over_is_given_back(graph):
+    """No group can be one step wider within the budget."""
+    plan = graph.plan(target={"macs": 0.5}, criterion="l2", round_to=4)
+    widths = {change.name: change.after for change in plan.changes}
+    for group in graph.groups:
+        if widths[group.name] < group.width:
+            gone = [number for number in plan.dead if number in group.classes]
+            more = [number for number in plan.dead if number not in gone[:4]]
+            assert graph.count_macs(graph.alive(more)) > 0.5 * plan.macs_before
+
+
+@pytest.mark.tensorflow
 def test_what_is_kept_stays_and_what_cannot_be_met_is_said(graph):
     first = graph.groups[0]
     plan = graph.plan(0.6, round_to=1, keep=(first.layers[0],))

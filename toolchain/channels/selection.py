@@ -56,31 +56,65 @@ def choose(graph: ChannelGraph, choice: Choice, evidence: Evidence | None = None
     if choice.ratio is not None and not 0 <= choice.ratio < 1:
         raise StageError(f"ratio = {choice.ratio}: a share of channels to remove lies in [0, 1); 1 would empty every layer")
     criterion = choice.criterion or ("l2" if evidence is None else "contribution")
-    importance = scores(graph, criterion, choice.scoring, choice.seed, evidence)
-    groups = [g for g in graph.groups if not any(fnmatchcase(layer, pattern) for layer in g.layers for pattern in choice.keep)]
-    ordered = {group.name: sorted(group.classes, key=lambda number: (importance[number], number)) for group in groups}
+    ranking = Ranking(graph, choice, scores(graph, criterion, choice.scoring, choice.seed, evidence))
+    if choice.ratio is None:
+        widths = _within(graph, ranking, as_budget(graph, choice.target))
+    elif choice.scope == "layer":
+        widths = ranking.rounded({group.name: (1 - choice.ratio) * len(group.classes) for group in ranking.groups})
+    else:
+        widths = ranking.above(int(choice.ratio * len(ranking.scores)))
+    return ranking.dead(widths)
 
-    def dead(wanted: Callable[[Group], float]) -> list[int]:
-        gone = []
-        for group in groups:
-            gone += ordered[group.name][: len(group.classes) - kept(group, wanted(group), choice)]
-        return gone
 
-    if choice.ratio is not None and choice.scope == "layer":
-        share = 1 - choice.ratio
-        return dead(lambda group: share * len(group.classes))
-    ranked = np.sort([importance[number] for group in groups for number in group.classes])
+Widths = dict[str, int]
+"""How many classes stay, by the name of their group."""
 
-    def above(count: int) -> list[int]:
-        """The classes that go when `count` of all classes fall below the threshold."""
-        threshold = ranked[count - 1] if count else -math.inf
-        return dead(lambda group: sum(importance[number] > threshold for number in group.classes))
 
-    if choice.ratio is not None:
-        return above(int(choice.ratio * len(ranked)))
-    budget = as_budget(graph, choice.target)
-    low, high = 0, len(ranked)
-    if (least := budget.cost(graph, graph.alive(above(high)))) > budget.limit:
+class Ranking:
+    """The groups that may lose channels, each with its channels from the least to the most important."""
+
+    def __init__(self, graph: ChannelGraph, choice: Choice, importance: Mapping[int, float]) -> None:
+        self.choice, self._importance = choice, importance
+        self.groups = [g for g in graph.groups if not any(fnmatchcase(layer, pattern) for layer in g.layers for pattern in choice.keep)]
+        self._ordered = {group.name: sorted(group.classes, key=lambda number: (importance[number], number)) for group in self.groups}
+        self.scores = np.sort([importance[number] for group in self.groups for number in group.classes])
+
+    def rounded(self, wanted: Mapping[str, float]) -> Widths:
+        """At least as many as wanted, and what floor and rounding ask."""
+        return {group.name: kept(group, wanted[group.name], self.choice) for group in self.groups}
+
+    def above(self, count: int) -> Widths:
+        """What stays when the `count` lowest scores of all groups fall below one threshold."""
+        threshold = self.scores[count - 1] if count else -math.inf
+        return self.rounded({g.name: sum(self._importance[number] > threshold for number in g.classes) for g in self.groups})
+
+    def wider(self, widths: Widths) -> list[Widths]:
+        """One group given its next step of channels back, the group whose lost channels score highest first."""
+        found = []
+        for group in self.groups:
+            now, name = widths[group.name], group.name
+            if now < len(group.classes):
+                best = self._importance[self._ordered[name][len(group.classes) - now - 1]]
+                found.append((best, widths | {name: kept(group, now + 1, self.choice)}))
+        return [more for _, more in sorted(found, key=lambda pair: -pair[0])]
+
+    def dead(self, widths: Widths) -> list[int]:
+        """The classes that go."""
+        return [number for g in self.groups for number in self._ordered[g.name][: len(g.classes) - widths[g.name]]]
+
+
+def _within(graph: ChannelGraph, ranking: Ranking, budget: Budget) -> Widths:
+    """The widest choice of the ranking that the budget pays for.
+
+    One threshold moves several groups at once, by whole steps of `round_to`, and can miss the budget by much; what it
+    leaves over buys single steps back.
+    """
+
+    def cost(widths: Widths) -> float:
+        return budget.cost(graph, graph.alive(ranking.dead(widths)))
+
+    low, high = 0, len(ranking.scores)
+    if (least := cost(ranking.above(high))) > budget.limit:
         full = budget.cost(graph, whole(graph))
         raise StageError(
             f"{budget.name} = {budget.limit:,.6g} is out of reach: floors, rounding and frozen channels leave "
@@ -88,11 +122,14 @@ def choose(graph: ChannelGraph, choice: Choice, evidence: Evidence | None = None
         )
     while low < high:
         middle = (low + high) // 2
-        if budget.cost(graph, graph.alive(above(middle))) > budget.limit:
+        if cost(ranking.above(middle)) > budget.limit:
             low = middle + 1
         else:
             high = middle
-    return above(low)
+    widths = ranking.above(low)
+    while (affordable := next((more for more in ranking.wider(widths) if cost(more) <= budget.limit), None)) is not None:
+        widths = affordable
+    return widths
 
 
 def kept(group: Group, wanted: float, choice: Choice) -> int:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from toolchain.report import ArtifactReport, Skipped
+from toolchain.report import ArtifactReport, Skipped, StepReport
 from toolchain.worker import Progress
 
 
@@ -94,6 +94,15 @@ def artifacts(title: str, rows: Sequence[ArtifactReport]) -> None:
             for target in row.targets:
                 for reason in target.reasons:
                     print(f"{row.name} on {target.target}: {reason}")
+
+
+def channels(steps: Sequence[StepReport]) -> None:
+    """Print how many channels each group has left, where a step removed some."""
+    for step in steps:
+        if groups := step.details.get("groups"):
+            macs = step.details["macs"]
+            listed = ", ".join(f"{name} {group['before']} -> {group['after']}" for name, group in groups.items())
+            print(f"{step.name}: MACs {macs['before']:,} -> {macs['after']:,}; channels {listed}")
 
 
 def skipped(rows: Sequence[Skipped]) -> None:

@@ -55,6 +55,7 @@ def show(report: Report, out: Path) -> None:
     from toolchain.cli import display
 
     display.artifacts(f"{report.model.name} through {report.recipe}", report.artifacts)
+    display.channels(report.steps)
     display.skipped(report.skipped)
     if report.model.accuracy is not None and report.data is not None:
         value = display.percent(report.model.metric, report.model.accuracy)

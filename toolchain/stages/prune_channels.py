@@ -85,13 +85,13 @@ class PruneChannels(Recovery, frozen=True, tag="prune_channels", kw_only=True):
         labelled = context.data is not None and context.data.raw("train")[1] is not None
         if not labelled:
             notes.append(Note("training", "no labelled data was given: pruned without fine-tuning"))
-        rows: dict[str, dict[str, int]] = {}
+        rows: dict[str, dict[str, Any]] = {}
         scores: list[float] = []
         for step in range(1, self.steps + 1):
             last = step == self.steps
             plan = self._plan(ChannelGraph(net, inexact=self.inexact), original, step, context)
             for change in plan.changes:
-                rows.setdefault(change.name, {"before": change.before})["after"] = change.after
+                rows.setdefault(change.name, {"layers": change.layers, "before": change.before})["after"] = change.after
             net = plan.apply()
             if early is not None:
                 early = Plan(ChannelGraph(early, inexact=self.inexact), plan.dead).apply()
