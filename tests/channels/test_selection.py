@@ -55,6 +55,14 @@ def test_a_budget_is_met_and_not_by_much_more_than_needed(graph, target):
 
 
 @pytest.mark.tensorflow
+def test_a_budget_can_be_met_by_an_equal_share_of_every_group(graph):
+    plan = graph.plan(target={"macs": 0.5}, scope="layer", round_to=1)
+    assert 0.45 * plan.macs_before < plan.macs_after <= 0.5 * plan.macs_before
+    shares = [change.after / change.before for change in plan.changes]
+    assert max(shares) - min(shares) <= 1 / min(change.before for change in plan.changes) + 1e-9
+
+
+@pytest.mark.tensorflow
 def test_what_rounding_leaves_over_is_given_back(graph):
     """No group can be one step wider within the budget."""
     plan = graph.plan(target={"macs": 0.5}, criterion="l2", round_to=4)

@@ -6,6 +6,7 @@ channels up to the edge of a step cost no time.
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
@@ -58,12 +59,8 @@ def choose(graph: ChannelGraph, choice: Choice, evidence: Evidence | None = None
     criterion = choice.criterion or ("l2" if evidence is None else "contribution")
     ranking = Ranking(graph, choice, scores(graph, criterion, choice.scoring, choice.seed, evidence))
     if choice.ratio is None:
-        widths = _within(graph, ranking, as_budget(graph, choice.target))
-    elif choice.scope == "layer":
-        widths = ranking.rounded({group.name: (1 - choice.ratio) * len(group.classes) for group in ranking.groups})
-    else:
-        widths = ranking.above(int(choice.ratio * len(ranking.scores)))
-    return ranking.dead(widths)
+        return ranking.dead(_within(graph, ranking, as_budget(graph, choice.target)))
+    return ranking.dead(ranking.without(choice.ratio))
 
 
 Widths = dict[str, int]
@@ -77,16 +74,22 @@ class Ranking:
         self.choice, self._importance = choice, importance
         self.groups = [g for g in graph.groups if not any(fnmatchcase(layer, pattern) for layer in g.layers for pattern in choice.keep)]
         self._ordered = {group.name: sorted(group.classes, key=lambda number: (importance[number], number)) for group in self.groups}
-        self.scores = np.sort([importance[number] for group in self.groups for number in group.classes])
+        self._scores = np.sort([importance[number] for group in self.groups for number in group.classes])
 
-    def rounded(self, wanted: Mapping[str, float]) -> Widths:
-        """At least as many as wanted, and what floor and rounding ask."""
+    def without(self, ratio: float) -> Widths:
+        """What stays when a share of the channels goes: of every group, or those of all groups that score lowest."""
+        if self.choice.scope == "layer":
+            wanted = {group.name: (1 - ratio) * len(group.classes) for group in self.groups}
+        else:
+            count = int(round(ratio * len(self._scores), 9))
+            threshold = self._scores[count - 1] if count else -math.inf
+            wanted = {g.name: sum(self._importance[number] > threshold for number in g.classes) for g in self.groups}
         return {group.name: kept(group, wanted[group.name], self.choice) for group in self.groups}
 
-    def above(self, count: int) -> Widths:
-        """What stays when the `count` lowest scores of all groups fall below one threshold."""
-        threshold = self.scores[count - 1] if count else -math.inf
-        return self.rounded({g.name: sum(self._importance[number] > threshold for number in g.classes) for g in self.groups})
+    @property
+    def ratios(self) -> list[float]:
+        """Every share that makes a difference, from nothing to all."""
+        return [count / len(self._scores) for count in range(len(self._scores) + 1)] if len(self._scores) else [0.0]
 
     def wider(self, widths: Widths) -> list[Widths]:
         """One group given its next step of channels back, the group whose lost channels score highest first."""
@@ -109,24 +112,19 @@ def _within(graph: ChannelGraph, ranking: Ranking, budget: Budget) -> Widths:
     One threshold moves several groups at once, by whole steps of `round_to`, and can miss the budget by much; what it
     leaves over buys single steps back.
     """
+    ratios = ranking.ratios
 
     def cost(widths: Widths) -> float:
         return budget.cost(graph, graph.alive(ranking.dead(widths)))
 
-    low, high = 0, len(ranking.scores)
-    if (least := cost(ranking.above(high))) > budget.limit:
+    if (least := cost(ranking.without(ratios[-1]))) > budget.limit:
         full = budget.cost(graph, whole(graph))
         raise StageError(
             f"{budget.name} = {budget.limit:,.6g} is out of reach: floors, rounding and frozen channels leave "
             f"{least:,.6g} of {full:,.6g} ({least / full:.1%})"
         )
-    while low < high:
-        middle = (low + high) // 2
-        if cost(ranking.above(middle)) > budget.limit:
-            low = middle + 1
-        else:
-            high = middle
-    widths = ranking.above(low)
+    first = bisect.bisect_left(ratios, True, key=lambda ratio: cost(ranking.without(ratio)) <= budget.limit)
+    widths = ranking.without(ratios[first])
     while (affordable := next((more for more in ranking.wider(widths) if cost(more) <= budget.limit), None)) is not None:
         widths = affordable
     return widths
