@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from benchmarks.structural import networks
 from toolchain import keras_models, losses
 from toolchain.channels import ChannelGraph
 from toolchain.channels.criteria import CRITERIA, Evidence
-from toolchain.data import Dataset, balanced_sample
+from toolchain.data import Array, Dataset, balanced_sample
 from toolchain.finetuning import finetune
 from toolchain.keras_function import of_keras
 from toolchain.measure.accuracy import quality
@@ -37,22 +36,27 @@ def run() -> dict[str, Any]:
 
 
 def _measure(criterion: str, seed: int, divisor: float, data: Dataset) -> dict[str, Any]:
-    net = keras_models.load(networks.RESNET8)
-    graph = ChannelGraph(net)
-    x, y = data.raw("train")
-    assert y is not None
-    chosen = balanced_sample(len(x), y, 256, seed)
-    sample = data.inputs("train", chosen)
-    evidence = Evidence(graph, sample, np.asarray(y[chosen], np.float32), losses.label_loss(*losses.goal(net, data)))
+    graph = ChannelGraph(keras_models.load(networks.RESNET8))
+    evidence, sample = evidence_of(graph, data, seed)
     plan = graph.plan(target={"macs": 1 / divisor}, criterion=criterion, seed=seed, evidence=evidence, round_to=8)
     smaller = plan.apply()
     recalibrate(smaller, sample)
-    context = Context(Path(networks.RESNET8), None, data, (0.0, 1.0), seed, False, silent)
-    found = {"macs_ratio": round(plan.macs_before / plan.macs_after, 3), "recalibrated": _top1(smaller, data)}
+    context = Context(networks.RESNET8, None, data, (0.0, 1.0), seed, False, silent)
+    found = {"macs_ratio": round(plan.macs_before / plan.macs_after, 3), "recalibrated": top1(smaller, data)}
     finetune(smaller, context, TRAINING, criterion)
-    return found | {"finetuned": _top1(smaller, data), "widths": {change.name: change.after for change in plan.changes}}
+    return found | {"finetuned": top1(smaller, data), "widths": {change.name: change.after for change in plan.changes}}
 
 
-def _top1(model: Any, data: Dataset) -> float:
+def evidence_of(graph: ChannelGraph, data: Dataset, seed: int) -> tuple[Evidence, Array]:
+    """What criteria look at, and its inputs: 256 training images, as many of each class."""
+    x, y = data.raw("train")
+    assert y is not None
+    chosen = balanced_sample(len(x), y, 256, seed)
+    loss = losses.label_loss(*losses.goal(graph.model, data))
+    return Evidence(graph, data.inputs("train", chosen), np.asarray(y[chosen], np.float32), loss), data.inputs("train", chosen)
+
+
+def top1(model: Any, data: Dataset) -> float:
+    """On test_a."""
     labels = data.raw("test")[1]
     return round(quality(of_keras(model, model.name, 256).predict([data.inputs("test")])[0], np.asarray(labels)), 4)

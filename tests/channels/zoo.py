@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import numpy as np
@@ -187,6 +188,24 @@ def small(keras: Any) -> dict[str, Any]:
         return keras.Model(volume, layers.Dense(3)(layers.GlobalAveragePooling3D()(x)))
 
     @add
+    def channels_first():
+        image = layers.Input((3, 14, 14))  # Keras 3.15 adds a bias along the wrong axis where as many filters as columns come out
+        first: dict[str, Any] = {"data_format": "channels_first"}
+        x = layers.BatchNormalization(axis=1)(layers.Conv2D(8, 3, padding="same", **first)(image))
+        y = layers.DepthwiseConv2D(3, padding="same", **first)(layers.ReLU()(x))
+        x = layers.Add()([x, layers.Conv2D(8, 1, **first)(y)])
+        x = layers.Concatenate(axis=1)([layers.MaxPooling2D(2, **first)(x), layers.Conv2D(6, 2, 2, **first)(image)])
+        return keras.Model(image, layers.Dense(4)(layers.GlobalAveragePooling2D(**first)(x)))
+
+    @add
+    def layer_scale():
+        scale = importlib.import_module(f"{keras.__name__}.src.applications.convnext").LayerScale
+        image = layers.Input((8, 8, 3))
+        x = layers.Conv2D(10, 3)(image)
+        y = scale(0.5, 10)(layers.Conv2D(10, 1)(layers.Conv2D(16, 1, activation="relu")(x)))
+        return keras.Model(image, layers.Dense(4)(layers.GlobalAveragePooling2D()(layers.Add()([x, y]))))
+
+    @add
     def time_distributed_cnn():
         video = layers.Input((4, 8, 8, 2))
         x = layers.TimeDistributed(layers.Conv2D(6, 3, activation="relu"))(video)
@@ -213,6 +232,7 @@ def large(keras: Any) -> dict[str, Any]:
         "ResNet50V2": lambda: apps.ResNet50V2(input_shape=(64, 64, 3), **ten),
         "Xception": lambda: apps.Xception(input_shape=(96, 96, 3), **ten),
         "InceptionV3": lambda: apps.InceptionV3(input_shape=(96, 96, 3), **ten),
+        "InceptionResNetV2": lambda: apps.InceptionResNetV2(input_shape=(96, 96, 3), **ten),
         "NASNetMobile": lambda: apps.NASNetMobile(input_shape=(64, 64, 3), **ten),
         "ConvNeXtTiny": lambda: apps.ConvNeXtTiny(input_shape=(64, 64, 3), **ten),
     }

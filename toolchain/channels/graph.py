@@ -95,14 +95,18 @@ class ChannelGraph:
 
     def make(self, site: Site, path: tuple[str, ...], count: int, mixes_channels: Any = None) -> Labels:
         """Atoms for the channels a layer makes; the setting at `path` counts them. A shared layer makes them once."""
-        path = (*site.path, *path)
-        key = (id(site.owner), path)
+        key = (id(site.owner), (*site.path, *path))
         if key not in self._made:
             self._made[key] = self.atoms.new(count, site.owner.name)
-            self.edits[id(site.owner)].append(Edit(path, self._made[key]))
+            self.count(site, path, self._made[key])
             if mixes_channels is not None and mixes(mixes_channels):
                 self.atoms.freeze(self._made[key], f"the activation of {site.owner.name!r} lets channels see each other")
         return self._made[key]
+
+    def count(self, site: Site, path: tuple[str, ...], labels: Labels) -> None:
+        """Say that the setting at `path` counts these channels; once for a shared layer."""
+        if id(site.owner) not in self._seen:
+            self.edits[id(site.owner)].append(Edit((*site.path, *path), labels))
 
     def slot(self, site: Site, weight: int, axis: int, labels: Labels, role: Role) -> None:
         """Say that an axis of a weight carries channels; once for a shared layer."""

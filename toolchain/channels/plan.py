@@ -121,11 +121,17 @@ class Plan:
 def compare(expected: Any, found: Any, seed: int = 0) -> float:
     """Largest difference of two models' outputs on random inputs, relative to the scale of the output.
 
-    Probabilities are compared by their logarithms: a saturated softmax would hide any difference.
+    Probabilities are compared by their logarithms: a saturated softmax would hide any difference. Raises ModelError where
+    `expected` does not run on this machine.
     """
     inputs = random_inputs(expected, 4, seed)
     try:
-        pairs = list(zip(_answers(expected, inputs), _answers(found, inputs), strict=True))
+        answers = _answers(expected, inputs)
+    except require("tensorflow", "tf").errors.OpError as err:
+        hint = "for channels_first set TF_ENABLE_ONEDNN_OPTS=1 before TensorFlow is imported"
+        raise ModelError(f"{expected.name} does not run on this machine ({str(err).splitlines()[0][:160]}); {hint}") from err
+    try:
+        pairs = list(zip(answers, _answers(found, inputs), strict=True))
     except Exception:  # a model whose parts do not fit fails in a way of its framework's own
         return float("inf")
     worst = 0.0

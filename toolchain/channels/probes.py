@@ -232,7 +232,6 @@ def channelwise(
     count = next(shape[axis[0]] for labels, shape in zip(ins, shapes, strict=True) if varying(labels))
     places = [_place(axis[0], shape, count) for shape in shapes]
     inner = axis[0] != len(shapes[0]) - 1
-    inner = axis[0] != len(shapes[0]) - 1
     out_places = [axis[0] if inner and len(shape) > axis[0] and shape[axis[0]] == count else len(shape) - 1 for shape in outs]
     if any(not shape or shape[place] != count for shape, place in zip(outs, out_places, strict=True)):
         return None

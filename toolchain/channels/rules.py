@@ -163,6 +163,15 @@ def prelu(graph: ChannelGraph, site: Site, ins: list[Labels]) -> list[Labels]:
     return [spread(read, len(shape), -1)]
 
 
+def layer_scale(graph: ChannelGraph, site: Site, ins: list[Labels]) -> list[Labels]:
+    """Gamma [channels] of ConvNeXt, counted by the setting `projection_dim`."""
+    shape = site.in_shapes[0]
+    read = graph.vector(ins[0], shape, len(shape) - 1, site)
+    graph.slot(site, 0, 0, read, "along")
+    graph.count(site, ("projection_dim",), read)
+    return [spread(read, len(shape), -1)]
+
+
 def embedding(graph: ChannelGraph, site: Site, ins: list[Labels]) -> list[Labels]:
     """Table [input_dim, output_dim]."""
     made = graph.make(site, ("output_dim",), site.layer.output_dim)
@@ -283,6 +292,7 @@ RULES: dict[str, Rule] = {
     "BatchNormalization": batch_normalization,
     **dict.fromkeys(("LayerNormalization", "GroupNormalization", "RMSNormalization"), normalization_over_channels),
     "PReLU": prelu,
+    "LayerScale": layer_scale,
     "Embedding": embedding,
     **dict.fromkeys(GATES, recurrent),
     "Bidirectional": bidirectional,
