@@ -18,7 +18,7 @@ from toolchain.normalization import settling
 from toolchain.optional import require
 from toolchain.stage import Context, Stage
 
-COPIES = 8
+COPIES = 4
 """Differently changed copies of the training set that epochs go through in turn."""
 
 

@@ -175,8 +175,9 @@ class Scoring(msgspec.Struct, frozen=True):
     """How the scores of one class of channels are brought together and made comparable between groups."""
 
     reduction: Literal["mean", "sum", "max"] = "mean"
-    normalization: Literal["mean", "max", "none"] = "mean"
-    """Divide by the mean or the largest score of the group, so that groups can be compared."""
+    normalization: Literal["mean", "max", "none", "share"] = "mean"
+    """Divide by the mean or the largest score of the group, so that groups can be compared; `share`: by the sum of the
+    scores that are at least as large, so that a channel counts more the fewer are left beside it."""
 
 
 def scores(graph: ChannelGraph, criterion: str, scoring: Scoring, seed: int, evidence: Evidence | None = None) -> dict[int, float]:
@@ -193,9 +194,20 @@ def scores(graph: ChannelGraph, criterion: str, scoring: Scoring, seed: int, evi
     for group in graph.groups:
         source = own if all(number in own for number in group.classes) else spare
         found = np.array([source[number] for number in group.classes])
-        divisor = {"mean": found.mean(), "max": found.max(), "none": 1.0}[scoring.normalization]
-        result |= dict(zip(group.classes, (found / (divisor or 1.0)).tolist(), strict=True))
+        result |= dict(zip(group.classes, _normalized(found, scoring.normalization).tolist(), strict=True))
     return result
+
+
+def _normalized(found: Array, how: str) -> Array:
+    """Scores of a group, comparable with other groups'; their order within the group stays."""
+    if how == "share":
+        order = np.argsort(-found, kind="stable")
+        divisor = np.empty_like(found)
+        divisor[order] = np.cumsum(found[order])
+    else:
+        divisor = np.full_like(found, {"mean": found.mean(), "max": found.max(), "none": 1.0}[how])
+    shares: Array = found / np.where(divisor > 0, divisor, 1.0)
+    return shares
 
 
 def _collect(

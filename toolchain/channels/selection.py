@@ -41,7 +41,8 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     criterion: str | None = None
     """A name in `criteria.py`; by default `contribution` with data and `l2` without."""
     scope: Literal["layer", "global"] = "global"
-    scoring: Scoring = Scoring()
+    scoring: Scoring | None = None
+    """By default each group's scores by their mean; with a target by their `share`, over what a channel costs."""
     floor: float = 0.1
     """Share of every group that stays, whatever the scores say."""
     round_to: int = 8
@@ -57,10 +58,29 @@ def choose(graph: ChannelGraph, choice: Choice, evidence: Evidence | None = None
     if choice.ratio is not None and not 0 <= choice.ratio < 1:
         raise StageError(f"ratio = {choice.ratio}: a share of channels to remove lies in [0, 1); 1 would empty every layer")
     criterion = choice.criterion or ("l2" if evidence is None else "contribution")
-    ranking = Ranking(graph, choice, scores(graph, criterion, choice.scoring, choice.seed, evidence))
-    if choice.ratio is None:
-        return ranking.dead(_within(graph, ranking, as_budget(graph, choice.target)))
-    return ranking.dead(ranking.without(choice.ratio))
+    scoring = choice.scoring or Scoring(normalization="mean" if choice.target is None else "share")
+    importance = scores(graph, criterion, scoring, choice.seed, evidence)
+    if choice.ratio is not None:
+        ranking = Ranking(graph, choice, importance)
+        return ranking.dead(ranking.without(choice.ratio))
+    budget = as_budget(graph, choice.target)
+    if scoring.normalization == "share":
+        importance = _per_cost(graph, importance, budget.cost)
+    ranking = Ranking(graph, choice, importance)
+    return ranking.dead(_within(graph, ranking, budget))
+
+
+def _per_cost(graph: ChannelGraph, importance: Mapping[int, float], cost: Cost) -> dict[int, float]:
+    """Scores over what one channel of the group costs: the greedy choice of a knapsack (Dantzig 1957).
+
+    The cost is the mean over half of the group's channels, because a staircase charges nothing for single channels.
+    """
+    full, found = cost(graph, whole(graph)), dict[int, float]()
+    for group in graph.groups:
+        half = group.classes[: (len(group.classes) + 1) // 2]
+        each = (full - cost(graph, graph.alive(half))) / len(half)
+        found |= {number: importance[number] / each if each > 0 else math.inf for number in group.classes}
+    return found
 
 
 Widths = dict[str, int]
@@ -92,9 +112,12 @@ class Ranking:
         return [count / len(self._scores) for count in range(len(self._scores) + 1)] if len(self._scores) else [0.0]
 
     def wider(self, widths: Widths) -> list[Widths]:
-        """One group given its next step of channels back, the group whose lost channels score highest first."""
+        """One group given its next step of channels back, the group whose lost channels score highest first.
+
+        None with `scope = "layer"`, which wants equal shares.
+        """
         found = []
-        for group in self.groups:
+        for group in self.groups if self.choice.scope == "global" else ():
             now, name = widths[group.name], group.name
             if now < len(group.classes):
                 best = self._importance[self._ordered[name][len(group.classes) - now - 1]]

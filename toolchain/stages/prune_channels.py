@@ -39,7 +39,8 @@ class PruneChannels(Recovery, frozen=True, tag="prune_channels", kw_only=True):
     scope: Literal["global", "layer"] = "global"
     """Rank all channels against each other, or take the same share of every group."""
     reduction: Literal["mean", "sum", "max"] = "mean"
-    normalization: Literal["mean", "max", "none"] = "mean"
+    normalization: Literal["mean", "max", "none", "share"] | None = None
+    """How scores of different groups are compared, see `Scoring`; by default `mean` with `ratio`, `share` with `target`."""
     floor: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.1
     """Share of every group that stays."""
     round_to: Annotated[int, msgspec.Meta(ge=1)] | None = None
@@ -130,7 +131,7 @@ class PruneChannels(Recovery, frozen=True, tag="prune_channels", kw_only=True):
         settings: dict[str, Any] = {
             "criterion": self.criterion,
             "scope": self.scope,
-            "scoring": Scoring(self.reduction, self.normalization),
+            "scoring": Scoring(self.reduction, self.normalization or ("share" if self.target else "mean")),
             "floor": self.floor,
             "round_to": self.round_to or (speed.channel_step if speed else 8),
             "keep": self.keep,
