@@ -81,3 +81,15 @@ def test_what_is_missing_is_said(graph):
     with pytest.raises(StageError, match="taylor needs labelled data"):
         raw(graph, "taylor", Evidence(graph, INPUTS))
     assert all(function.__doc__ for function in CRITERIA.values())
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize(
+    ("how", "expected"), [("none", [3, 2, 1]), ("mean", [1.5, 1, 0.5]), ("max", [1, 2 / 3, 1 / 3]), ("share", [1, 2 / 5, 1 / 6])]
+)
+def test_scores_are_made_comparable_by_hand(keras, how, expected):
+    net = keras.Sequential([keras.Input((1,)), keras.layers.Dense(3, use_bias=False), keras.layers.Dense(1)])
+    net.layers[-2].set_weights([np.array([[-3.0, 2.0, 1.0]])])
+    graph = ChannelGraph(net)
+    found = scores(graph, "l1", Scoring(normalization=how), 0)
+    assert [found[number] for number in graph.groups[0].classes] == pytest.approx(expected)
