@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint prove bench format clean
+.PHONY: demo test lint prove bench bench-channels format clean
 
 demo: $(READY)
 	$(BIN)/secateur demo --out out/demo
@@ -28,6 +28,9 @@ format: $(READY)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/overhead.py
+
+bench-channels: $(READY)
+	$(BIN)/python -m benchmarks.structural
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c "import sys; assert (3, 11) <= sys.version_info < (3, 14), 'secateur needs Python 3.11 to 3.13; run: make PYTHON=python3.12'"
