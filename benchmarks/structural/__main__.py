@@ -1,6 +1,7 @@
 """`python -m benchmarks.structural [PART...]`: removal of channels, measured; one file a part in benchmarks/results/.
 
-Parts: speed (5 minutes), criteria (an hour), recovery (an hour), peers (20 minutes). Without arguments, all.
+Parts: engine (2 minutes), speed (2), criteria (30), recovery (30, and 30 for the teacher once), peers (20; Torch-Pruning where
+it is installed). Without arguments, all.
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ from toolchain.files import write
 from toolchain.measure import host
 
 RESULTS = Path(__file__).parents[1] / "results"
-PARTS = ("speed", "criteria", "recovery", "peers")
+PARTS = ("engine", "speed", "criteria", "recovery", "peers")
+UNTRAINED = ("engine", "speed")
 
 
 def main() -> None:
     """Run the parts named on the command line."""
     for part in sys.argv[1:] or PARTS:
-        if part != "speed" and (reason := networks.missing()):
+        if part not in UNTRAINED and (reason := networks.missing()):
             print(f"{part}: skipped, {reason}")
             continue
         found = importlib.import_module(f"benchmarks.structural.{part}").run() | {"host": host.facts()}
