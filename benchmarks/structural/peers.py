@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.structural import networks
 from benchmarks.structural.criteria import evidence_of, top1
-from benchmarks.structural.speed import KERNELS, ratio
+from benchmarks.structural.speed import KERNELS, speedup
 from toolchain import keras_models
 from toolchain.channels import ChannelGraph, Plan
 from toolchain.data import Dataset
@@ -64,7 +64,7 @@ def run() -> dict[str, Any]:
                 "int8": _int8_top1(runs[name, "xnnpack"], data),
                 "bytes": size(files[name]).raw,
                 "gzip_bytes": size(files[name]).gzip,
-                **{kernels: ratio(samples[f"original/{kernels}"], samples[f"{name}/{kernels}"]) for kernels in KERNELS},
+                **{kernels: speedup(samples[f"original/{kernels}"], samples[f"{name}/{kernels}"]) for kernels in KERNELS},
             }
             for name, model in models.items()
         ]

@@ -45,7 +45,7 @@ def _rows(model: Any) -> list[dict[str, Any]]:
             "bytes": sizes[name],
             "macs_ratio": round(plan.macs_before / plan.macs_after, 3),
             "bytes_ratio": round(sizes["original"] / sizes[name], 3),
-            **{kernels: ratio(samples[f"original/{kernels}"], samples[f"{name}/{kernels}"]) for kernels in KERNELS},
+            **{kernels: speedup(samples[f"original/{kernels}"], samples[f"{name}/{kernels}"]) for kernels in KERNELS},
         }
         for name, plan in plans.items()
     ]
@@ -59,7 +59,7 @@ def _export(model: Any, folder: Path) -> Path:
     return folder / "int8.tflite"
 
 
-def ratio(original: Samples, smaller: Samples) -> dict[str, Any]:
+def speedup(original: Samples, smaller: Samples) -> dict[str, Any]:
     """The original's time over the smaller model's, round by round: both were timed in each."""
     ratios = [statistics.median(before) / statistics.median(after) for before, after in zip(original, smaller, strict=True)]
     low, high = median_interval(ratios)
