@@ -80,3 +80,9 @@ def test_what_a_recipe_can_start_from():
         pruned.check_accepts(Path("m"), Format.SAVED_MODEL)
     with pytest.raises(RecipeError, match="m.tflite: a tflite file is finished"):
         plain.check_accepts(Path("m.tflite"), Format.TFLITE)
+
+
+def test_a_file_that_a_stage_reads_must_be_there(tmp_path):
+    (tmp_path / "r.toml").write_text('[[export]]\nuse = "tflite"\n[[stage]]\nuse = "finetune"\nteachers = ["big.keras"]')
+    with pytest.raises(RecipeError, match="r: finetune reads big.keras, which is not there"):
+        recipe.load(str(tmp_path / "r.toml")).check_accepts(tmp_path / "m.keras", Format.KERAS)

@@ -30,7 +30,7 @@ class Recipe(msgspec.Struct, frozen=True):
     exports: tuple[Export, ...]
 
     def check_accepts(self, model: Path, format: Format) -> None:
-        """Raise RecipeError where the recipe cannot start from a file of this format."""
+        """Raise RecipeError where the recipe cannot start from a file of this format, or a file that a stage reads is missing."""
         if format in (Format.TFLITE, Format.ONNX):
             raise RecipeError(f"{model}: a {format} file is finished; run takes Keras models and SavedModels, bench takes this")
         if format is Format.SAVED_MODEL and self.stages:
@@ -38,6 +38,9 @@ class Recipe(msgspec.Struct, frozen=True):
             raise RecipeError(
                 f"{model}: a SavedModel can only be exported, and {self.name} has the stages {uses}; give a .keras or .h5 file"
             )
+        for stage in self.stages:
+            if absent := [str(file) for file in stage.files if not file.exists()]:
+                raise RecipeError(f"{self.name}: {name_of(stage)} reads {', '.join(absent)}, which is not there")
 
 
 class _Tables(msgspec.Struct, frozen=True):

@@ -58,6 +58,16 @@ def test_without_data_it_prunes_by_weights_and_says_so(model_path, context, tmp_
 
 
 @pytest.mark.tensorflow
+def test_a_target_out_of_reach_is_met_as_far_as_it_goes_and_that_is_said(model_path, context, tmp_path):
+    outcome, after = run(PruneChannels(target={"macs": 0.2}, round_to=4, epochs=0), model_path, context, tmp_path)
+    assert after.get_layer("point").filters == 4
+    assert after.get_layer("conv").filters == 4
+    (note,) = (note for note in outcome.notes if note.what == "target")
+    assert "is out of reach: floors, rounding and frozen channels leave" in note.reason
+    assert note.reason.endswith("pruned as far as that")
+
+
+@pytest.mark.tensorflow
 def test_rewinding_takes_an_early_checkpoints_weights_for_the_channels_that_stay(keras, model_path, context, tmp_path):
     early = tiny_model(keras, seed=7)
     early.save(tmp_path / "early.keras")

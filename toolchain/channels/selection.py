@@ -31,6 +31,16 @@ class Budget(msgspec.Struct, frozen=True):
     name: str
 
 
+class OutOfReach(StageError):
+    """A budget that is below what floors, rounding and frozen channels leave."""
+
+    def __init__(self, budget: Budget, least: float, full: float) -> None:
+        reason = f"floors, rounding and frozen channels leave {least:,.6g} of {full:,.6g} ({least / full:.1%})"
+        super().__init__(f"{budget.name} = {budget.limit:,.6g} is out of reach: {reason}")
+        self.nearest = msgspec.structs.replace(budget, limit=least)
+        """The budget that can just be met."""
+
+
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that decides which channels go. Exactly one of `ratio` and `target` is given."""
 
@@ -141,11 +151,7 @@ def _within(graph: ChannelGraph, ranking: Ranking, budget: Budget) -> Widths:
         return budget.cost(graph, graph.alive(ranking.dead(widths)))
 
     if (least := cost(ranking.without(ratios[-1]))) > budget.limit:
-        full = budget.cost(graph, whole(graph))
-        raise StageError(
-            f"{budget.name} = {budget.limit:,.6g} is out of reach: floors, rounding and frozen channels leave "
-            f"{least:,.6g} of {full:,.6g} ({least / full:.1%})"
-        )
+        raise OutOfReach(budget, least, budget.cost(graph, whole(graph)))
     first = bisect.bisect_left(ratios, True, key=lambda ratio: cost(ranking.without(ratio)) <= budget.limit)
     widths = ranking.without(ratios[first])
     while (affordable := next((more for more in ranking.wider(widths) if cost(more) <= budget.limit), None)) is not None:

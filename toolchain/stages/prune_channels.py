@@ -16,7 +16,7 @@ from toolchain import keras_models, losses
 from toolchain import target as devices
 from toolchain.channels import ChannelGraph, Plan
 from toolchain.channels.criteria import CRITERIA, Evidence, Scoring
-from toolchain.channels.selection import COSTS, Budget, macs, params, staircase, whole
+from toolchain.channels.selection import COSTS, Budget, OutOfReach, macs, params, staircase, whole
 from toolchain.data import Array, Dataset, balanced_sample
 from toolchain.errors import StageError, TargetError
 from toolchain.finetuning import Recovery, finetune
@@ -78,7 +78,7 @@ class PruneChannels(Recovery, frozen=True, tag="prune_channels", kw_only=True):
         return (*super().files, *device, *(() if self.rewind is None else (Path(self.rewind),)))
 
     def run(self, model: Path, out: Path, context: Context) -> Outcome:
-        """Raises StageError where the target is out of reach, ModelError for a model without a graph."""
+        """A target out of reach is met as far as it goes, with a note. Raises ModelError for a model without a graph."""
         net = keras_models.load(model, trust=context.trust)
         early = None if self.rewind is None else self._early(net, context)
         original = ChannelGraph(net, inexact=self.inexact)
@@ -90,7 +90,7 @@ class PruneChannels(Recovery, frozen=True, tag="prune_channels", kw_only=True):
         scores: list[float] = []
         for step in range(1, self.steps + 1):
             last = step == self.steps
-            plan = self._plan(ChannelGraph(net, inexact=self.inexact), original, step, context)
+            plan = self._plan(ChannelGraph(net, inexact=self.inexact), original, step, context, notes)
             for change in plan.changes:
                 rows.setdefault(change.name, {"layers": change.layers, "before": change.before})["after"] = change.after
             net = plan.apply()
@@ -125,7 +125,7 @@ class PruneChannels(Recovery, frozen=True, tag="prune_channels", kw_only=True):
             raise StageError(f"rewind = {self.rewind}: its weights have other shapes than the model's; give an earlier checkpoint of it")
         return early
 
-    def _plan(self, graph: ChannelGraph, original: ChannelGraph, step: int, context: Context) -> Plan:
+    def _plan(self, graph: ChannelGraph, original: ChannelGraph, step: int, context: Context, notes: list[Note]) -> Plan:
         """The plan of one step, towards a share of the *original* model, so that rounding does not add up."""
         share, speed = step / self.steps, self._speed()
         settings: dict[str, Any] = {
@@ -143,7 +143,11 @@ class PruneChannels(Recovery, frozen=True, tag="prune_channels", kw_only=True):
             cost = COSTS[name] if speed is None else staircase(speed.channel_step, speed.macs_per_s, speed.layer_s)
             full = cost(original, whole(original))
             goal = limit * full if limit < 1 and name in COSTS else limit
-            return graph.plan(target=Budget(goal + (full - goal) * (1 - share), cost, name), **settings)
+            try:
+                return graph.plan(target=Budget(goal + (full - goal) * (1 - share), cost, name), **settings)
+            except OutOfReach as err:
+                notes.append(Note("target", f"{err}; pruned as far as that"))
+                return graph.plan(target=err.nearest, **settings)
         assert self.ratio is not None
         before = sum(len(group.classes) for group in original.groups)
         now = sum(len(group.classes) for group in graph.groups)
