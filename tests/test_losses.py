@@ -28,5 +28,11 @@ def test_distillation_by_hand():
 
 
 def test_values_are_taught_by_their_distance():
-    rows, outputs = np.array([[1.0, 5.0]], np.float32), np.array([[3.0]], np.float32)
-    assert np.asarray(distillation_loss(Task.REGRESSION, False, 4.0, 0.25)(rows, outputs)) == pytest.approx(0.25 * 4 + 0.75 * 4)
+    # the pupil says (3, 3): mean squares (4 + 4) / 2 from the teacher's (5, 5), (4 + 1) / 2 from the labels (1, 2)
+    rows, outputs = np.array([[1.0, 2.0, 5.0, 5.0]], np.float32), np.array([[3.0, 3.0]], np.float32)
+    assert np.asarray(distillation_loss(Task.REGRESSION, False, 4.0, 0.25)(rows, outputs)) == pytest.approx(0.25 * 4 + 0.75 * 2.5)
+
+
+def test_two_classes_in_one_output_are_taught_by_their_probability():
+    rows, outputs = np.array([[1.0, 0.5]], np.float32), np.array([[0.0]], np.float32)  # a logit of 0 is a probability of 1/2
+    assert np.asarray(distillation_loss(Task.BINARY, False, 4.0, 0.5)(rows, outputs)) == pytest.approx(math.log(2))

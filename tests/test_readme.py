@@ -31,7 +31,7 @@ def test_files_and_make_targets_exist():
     for path in re.findall(r"\]\(([^)#:]+)\)", README):
         assert (ROOT / path).exists(), path
     makefile = (ROOT / "Makefile").read_text()
-    named = re.findall(r"^    make (\w+)|`make (\w+)`", README, re.MULTILINE)
+    named = re.findall(r"^    make ([\w-]+)|`make ([\w-]+)`", README, re.MULTILINE)
     assert len(named) >= 4
     for first, second in named:
         assert re.search(rf"^{first or second}:", makefile, re.MULTILINE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -49,15 +50,17 @@ def label_loss(task: Task, probabilities: bool) -> Loss:
 def distillation_loss(task: Task, probabilities: bool, temperature: float, alpha: float) -> Loss:
     """`alpha * T^2 * H(teacher / T, student / T) + (1 - alpha) * label_loss` (Hinton et al. 2015, section 2).
 
-    In each row of the first argument the teacher's answer follows the label: logits for classes, values otherwise.
+    In each row of the first argument the teacher's answer, as wide as the output, follows the label: logits for classes, a
+    probability for two classes, values otherwise. The temperature is for classes only.
     """
     tf = require("tensorflow", "tf")
     labelled = label_loss(task, probabilities)
 
     def loss(rows: Any, outputs: Any) -> Any:
-        labels, taught = rows[:, :1], tf.reshape(rows[:, 1:], tf.shape(outputs))
+        width = math.prod(outputs.shape[1:])
+        labels, taught = rows[:, :-width], tf.reshape(rows[:, -width:], tf.shape(outputs))
         if task is not Task.CLASSIFICATION:
-            soft = tf.reduce_mean(tf.square(taught - outputs), axis=-1)
+            soft = labelled(taught, outputs)
         else:
             soft = temperature**2 * tf.nn.softmax_cross_entropy_with_logits(
                 tf.nn.softmax(taught / temperature), as_logits(outputs, probabilities) / temperature

@@ -16,38 +16,45 @@ def settling(model: Any, steps: int) -> Iterator[None]:
     The default of 0.99 forgets over hundreds of steps: after a short fine-tune the averages still describe the old
     network and accuracy collapses.
     """
-    with _momentum(model) as layers:
-        for layer, usual in layers:
-            layer.momentum = min(usual, max(0.5, 1 - 10 / steps))
+    layers = _layers(model, "BatchNormalization")
+    with _held(layers, "momentum"):
+        for layer in layers:
+            layer.momentum = min(layer.momentum, max(0.5, 1 - 10 / steps))
         yield
 
 
 def recalibrate(model: Any, inputs: Array, batch_size: int = 128) -> None:
-    """Replace BatchNormalization's averages by those over `inputs` `[N, ...]`; nothing else changes.
+    """Replace BatchNormalization's averages by those over `inputs` `[N, ...]`, without dropout; nothing else changes.
 
-    Removed channels shift what arrives at every later layer (Li et al. 2020, EagleEye, section 3.3).
+    Removed channels shift what arrives at every later layer (Li et al. 2020, EagleEye, section 3.3). Frozen layers take part.
     """
-    keep = {id(variable) for layer, _ in _layers(model) for variable in (layer.moving_mean, layer.moving_variance)}
-    others = [(variable, variable.numpy()) for variable in model.non_trainable_variables if id(variable) not in keep]
-    with _momentum(model) as layers:
-        for seen, start in enumerate(range(0, len(inputs), batch_size)):
-            for layer, _ in layers:
-                layer.momentum = seen / (seen + 1)
-            model(inputs[start : start + batch_size], training=True)
+    layers, dropouts = _layers(model, "BatchNormalization"), _layers(model, "Dropout")
+    averages = {id(variable) for layer in layers for variable in (layer.moving_mean, layer.moving_variance)}
+    others = [(variable, variable.numpy()) for variable in model.non_trainable_variables if id(variable) not in averages]
+    with _held(layers, "momentum"), _held(layers, "trainable"), _held(dropouts, "rate"):
+        for layer in layers:
+            layer.trainable = True
+        for layer in dropouts:
+            layer.rate = 0.0
+        for start in range(0, len(inputs), batch_size):
+            batch = inputs[start : start + batch_size]
+            for layer in layers:
+                layer.momentum = start / (start + len(batch))
+            model(batch, training=True)
     for variable, value in others:
         variable.assign(value)
 
 
 @contextlib.contextmanager
-def _momentum(model: Any) -> Iterator[list[tuple[Any, float]]]:
-    """BatchNormalization layers with their momentum, which is put back."""
-    layers = _layers(model)
+def _held(layers: list[Any], setting: str) -> Iterator[None]:
+    """A setting of each layer is afterwards as it was before."""
+    before = [getattr(layer, setting) for layer in layers]
     try:
-        yield layers
+        yield
     finally:
-        for layer, momentum in layers:
-            layer.momentum = momentum
+        for layer, value in zip(layers, before, strict=True):
+            setattr(layer, setting, value)
 
 
-def _layers(model: Any) -> list[tuple[Any, float]]:
-    return [(layer, layer.momentum) for layer in model._flatten_layers() if type(layer).__name__ == "BatchNormalization"]
+def _layers(model: Any, kind: str) -> list[Any]:
+    return [layer for layer in model._flatten_layers() if kind in type(layer).__name__]

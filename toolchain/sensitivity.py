@@ -10,17 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 
-from toolchain import keras_models, losses
+from toolchain import keras_models
 from toolchain.channels import ChannelGraph, Plan
-from toolchain.channels.criteria import Evidence, Scoring, scores
-from toolchain.data import Array, Dataset, Split, balanced_sample
+from toolchain.channels.criteria import Scoring, scores
+from toolchain.data import Array, Dataset
+from toolchain.errors import StageError
+from toolchain.evidence import gather, sample
 from toolchain.keras_function import of_keras
 from toolchain.measure import accuracy
 from toolchain.normalization import recalibrate
-from toolchain.optional import require
 from toolchain.worker import Progress
+
+BATCH = 256
+EVIDENCE = 256
+"""Training examples that the criterion sees and that batch normalization is recalibrated with."""
 
 
 class Point(msgspec.Struct, frozen=True):
@@ -69,14 +73,16 @@ class SensitivityJob(msgspec.Struct, frozen=True):
 
 
 def of_channels(job: SensitivityJob, progress: Progress) -> Sensitivity:
-    """Prune every group alone; runs in a child process. Raises ModelError; StageError without labels."""
+    """Prune every group alone; runs in a child process. Raises ModelError, DataError; StageError without labels."""
     net = keras_models.load(job.model, trust=job.trust)
+    function = of_keras(net, net.name, BATCH)
+    job.data.check_inputs(function.input_shapes)
+    if job.data.raw("train")[1] is None:
+        raise StageError(f"{job.data.name} has no labels to judge by")
     graph = ChannelGraph(net)
-    task, probabilities = losses.goal(net, job.data)
-    x, y = _sample(job.data, "train", 256, job.seed)
-    evidence = Evidence(graph, x, require("tensorflow", "tf").constant(y, "float32"), losses.label_loss(task, probabilities))
+    evidence = gather(graph, job.data, EVIDENCE, job.seed)
     importance = scores(graph, job.criterion, Scoring(), job.seed, evidence)
-    judges = _sample(job.data, "validation", job.examples, job.seed)
+    seen, judges = sample(job.data, "train", EVIDENCE, job.seed)[0], sample(job.data, "validation", job.examples, job.seed)
     whole = _score(net, judges)
     total, rows = len(graph.groups) * len(job.ratios), list[GroupSensitivity]()
     for group in graph.groups:
@@ -86,7 +92,7 @@ def of_channels(job: SensitivityJob, progress: Progress) -> Sensitivity:
             gone = min(round(ratio * len(ordered)), len(ordered) - 1)
             plan = Plan(graph, ordered[:gone])
             pruned = plan.masked()
-            recalibrate(pruned, x)
+            recalibrate(pruned, seen)
             kept = round(group.width * (1 - gone / len(ordered)))
             points.append(Point(ratio, kept, _score(pruned, judges).value, plan.macs_after))
         rows.append(GroupSensitivity(group.name, group.layers, group.width, tuple(points)))
@@ -94,14 +100,7 @@ def of_channels(job: SensitivityJob, progress: Progress) -> Sensitivity:
     return Sensitivity(job.model.name, job.criterion, whole.metric, whole.value, Plan(graph, ()).macs_before, used, tuple(rows))
 
 
-def _sample(data: Dataset, split: Split, count: int, seed: int) -> tuple[Array, Array]:
-    """Some inputs of a split, the same number from each class, and their labels."""
-    x, y = data.raw(split)
-    assert y is not None
-    chosen = balanced_sample(len(x), y, min(count, len(x)), seed)
-    return data.inputs(split, chosen), np.asarray(y[chosen])
-
-
-def _score(net: Any, judges: tuple[Array, Array]) -> accuracy.Score:
+def _score(net: Any, judges: tuple[Array, Array | None]) -> accuracy.Score:
     inputs, labels = judges
-    return accuracy.score(of_keras(net, net.name, 256).predict([inputs])[0], labels)
+    assert labels is not None
+    return accuracy.score(of_keras(net, net.name, BATCH).predict([inputs])[0], labels)

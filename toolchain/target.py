@@ -54,7 +54,7 @@ class Speed(msgspec.Struct, frozen=True):
     """Channels that the kernels compute together."""
     macs_per_s: Annotated[float, msgspec.Meta(gt=0)]
     layer_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
-    """Seconds that every layer costs beside its multiply-accumulates."""
+    """Seconds that every product of matrices costs beside its multiply-accumulates: one a convolution, six an attention."""
 
 
 class Target(msgspec.Struct, frozen=True):

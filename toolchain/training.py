@@ -11,15 +11,16 @@ import msgspec
 import numpy as np
 
 from toolchain import keras_models
-from toolchain.augmentation import draw
+from toolchain.augmentation import Changes, draw
 from toolchain.data import Array, Dataset
+from toolchain.errors import StageError
 from toolchain.losses import Loss
 from toolchain.normalization import settling
 from toolchain.optional import require
 from toolchain.stage import Context, Stage
 
-COPIES = 4
-"""Differently changed copies of the training set that epochs go through in turn."""
+SHORTEST = 200
+"""Steps for which batch normalization settles in a run whose length the clock decides."""
 
 
 class TrainedStage(Stage, frozen=True, kw_only=True):
@@ -33,12 +34,12 @@ class TrainedStage(Stage, frozen=True, kw_only=True):
     warm_up: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.0
     """Share of the run in which the learning rate rises from zero to its peak."""
     weight_decay: Annotated[float, msgspec.Meta(ge=0)] = 0.0
-    """Decoupled from the gradient (Loshchilov & Hutter 2019)."""
+    """Of kernels, decoupled from the gradient (Loshchilov & Hutter 2019)."""
     batch_size: Annotated[int, msgspec.Meta(ge=1)] = 64
     flip: bool = False
-    """Mirror half of the training images, left to right."""
+    """Mirror half of the training images, left to right. Not for labels that have a place in the image."""
     shift: Annotated[int, msgspec.Meta(ge=0)] = 0
-    """Move training images by up to that many pixels."""
+    """Move training images by up to that many pixels, in both directions."""
 
     def steps_per_epoch(self, data: Dataset) -> int:
         """Whole batches in the training split, at least one; the rest is dropped each epoch, after shuffling."""
@@ -46,14 +47,12 @@ class TrainedStage(Stage, frozen=True, kw_only=True):
 
     @property
     def copies(self) -> int:
-        """How many changed copies of the training set a run goes through."""
-        return min(COPIES, max(1, self.epochs)) if self.flip or self.shift else 1
+        """How many differently changed copies of the training set a run goes through."""
+        return max(1, self.epochs) if self.flip or self.shift else 1
 
-    def examples(self, data: Dataset, indices: Array, copy: int, seed: int) -> Array:
-        """Scaled training inputs `[n, ...]` of one copy of the set."""
-        inputs = data.inputs("train", indices)
-        changes = draw(data.raw("train")[0].shape, flip=self.flip, shift=self.shift, seed=seed, copy=copy)
-        return inputs if changes is None else changes.apply(inputs, indices)
+    def changes(self, data: Dataset, copy: int, seed: int) -> Changes | None:
+        """How one copy of the training set differs from it. Raises StageError for what is no image."""
+        return draw(data.raw("train")[0].shape, flip=self.flip, shift=self.shift, seed=seed, copy=copy)
 
     def rate(self, position: float) -> float:
         """The learning rate at a position in the run, 0 to 1."""
@@ -73,7 +72,7 @@ def fit(
     answers: Array | None = None,
     until: float | None = None,
 ) -> None:
-    """Train `model` in place until the last epoch, or until `time.monotonic()` reaches `until`.
+    """Train `model` in place until the last epoch, or until `time.monotonic()` reaches `until`. Raises StageError.
 
     `answers` `[copies, N, ...]` are a teacher's, appended to each row of labels. With `until` the learning rate falls with
     the time as well as with the steps, so that a run cut off by the clock still ends at a rate of zero (Li et al. 2020,
@@ -82,6 +81,8 @@ def fit(
     keras = keras_models.keras_of(model)
     data = context.data
     assert data is not None
+    if settings.flip or settings.shift:
+        _check_images(model, data)
     steps = settings.steps_per_epoch(data) * settings.epochs
     keras.utils.set_random_seed(context.seed)
     decay = settings.weight_decay or None
@@ -91,8 +92,12 @@ def fit(
         optimizer = keras.optimizers.Adam(settings.learning_rate, weight_decay=decay)
     if decay:
         optimizer.exclude_from_weight_decay(var_list=[w for w in model.trainable_variables if len(w.shape) < 2])
-    pace = hooks(model, **_pace(model, optimizer, settings, steps, until, lambda done: context.progress(label, done, steps)))
-    with settling(model, steps):
+
+    def progress(done: int) -> None:
+        context.progress(f"{label}: epoch {math.ceil(done * settings.epochs / steps)}", done, steps)
+
+    pace = hooks(model, **_pace(model, optimizer, settings, steps, until, progress))
+    with settling(model, steps if until is None else min(steps, SHORTEST)):
         model.compile(optimizer=optimizer, loss=loss, jit_compile=False)
         model.fit(
             _batches(data, settings, context.seed, answers),
@@ -135,17 +140,28 @@ def _batches(data: Dataset, settings: TrainedStage, seed: int, answers: Array | 
         epoch, rng = 0, np.random.default_rng(seed)
         while True:
             order, copy = rng.permutation(len(x)), epoch % settings.copies
+            changes = settings.changes(data, copy, seed)
             for start in range(0, len(x) - size + 1, size):
                 index = np.sort(order[start : start + size])
                 labels = np.asarray(y[index], np.float32)
                 if answers is not None:
                     labels = np.concatenate([labels.reshape(size, -1), answers[copy, index].reshape(size, -1)], axis=1)
-                yield settings.examples(data, index, copy, seed), labels
+                inputs = data.inputs("train", index)
+                yield inputs if changes is None else changes.apply(inputs, index), labels
             epoch += 1
 
     inputs, labels = next(draw())
     spec = tf.TensorSpec(inputs.shape, inputs.dtype), tf.TensorSpec(labels.shape, tf.float32)
     return tf.data.Dataset.from_generator(draw, output_signature=spec).prefetch(2)
+
+
+def _check_images(model: Any, data: Dataset) -> None:
+    """Raise StageError where mirroring or moving the inputs would make them wrong."""
+    y = data.raw("train")[1]
+    if y is not None and (y.ndim > 1 or y.dtype.kind == "f"):
+        raise StageError("flip and shift change images, but labels that are values may depend on the place; take them out")
+    if any(getattr(layer, "data_format", None) == "channels_first" for layer in model._flatten_layers()):
+        raise StageError(f"flip and shift are for images with their channels last; {model.name} takes channels_first")
 
 
 def _nothing() -> None:

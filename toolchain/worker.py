@@ -139,7 +139,8 @@ def _serve(pipe: Connection) -> None:
                 result = job(_decode(argument, next(iter(get_type_hints(job).values()))), progress)
             answer: tuple[Any, ...] = ("result", msgspec.to_builtins(result, enc_hook=str))
         except errors.ToolchainError as err:
-            answer = ("error", type(err).__name__, str(err))
+            known = next(kind.__name__ for kind in type(err).__mro__ if hasattr(errors, kind.__name__))
+            answer = ("error", known, str(err))
         except MemoryError:
             answer = ("error", "ModelError", "not enough memory")
         except Exception:

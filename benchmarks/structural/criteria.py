@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.structural import networks
-from toolchain import keras_models, losses
+from toolchain import keras_models
 from toolchain.channels import ChannelGraph
-from toolchain.channels.criteria import CRITERIA, Evidence
-from toolchain.data import Array, Dataset, balanced_sample
-from toolchain.finetuning import finetune
+from toolchain.channels.criteria import CRITERIA
+from toolchain.data import Dataset
+from toolchain.evidence import gather, sample
+from toolchain.finetuning import Course
 from toolchain.keras_function import of_keras
 from toolchain.measure.accuracy import quality
 from toolchain.normalization import recalibrate
@@ -21,6 +22,8 @@ from toolchain.worker import silent
 
 DIVISORS = (1.5, 2.0, 4.0)
 SEEDS = (0, 1)
+EVIDENCE = 256
+"""Training images that the criteria see."""
 TRAINING = Finetune(epochs=1, optimizer="sgd", learning_rate=0.02, warm_up=0.2, batch_size=128)
 
 
@@ -37,23 +40,14 @@ def run() -> dict[str, Any]:
 
 def _measure(criterion: str, seed: int, divisor: float, data: Dataset) -> dict[str, Any]:
     graph = ChannelGraph(keras_models.load(networks.RESNET8))
-    evidence, sample = evidence_of(graph, data, seed)
+    evidence = gather(graph, data, EVIDENCE, seed)
     plan = graph.plan(target={"macs": 1 / divisor}, criterion=criterion, seed=seed, evidence=evidence, round_to=8)
     smaller = plan.apply()
-    recalibrate(smaller, sample)
+    recalibrate(smaller, sample(data, "train", EVIDENCE, seed)[0])
     context = Context(networks.RESNET8, None, data, (0.0, 1.0), seed, False, silent)
     found = {"macs_ratio": round(plan.macs_before / plan.macs_after, 3), "recalibrated": top1(smaller, data)}
-    finetune(smaller, context, TRAINING, criterion)
+    Course(smaller, context, TRAINING).train(smaller, TRAINING.epochs, criterion)
     return found | {"finetuned": top1(smaller, data), "widths": {change.name: change.after for change in plan.changes}}
-
-
-def evidence_of(graph: ChannelGraph, data: Dataset, seed: int) -> tuple[Evidence, Array]:
-    """What criteria look at, and its inputs: 256 training images, as many of each class."""
-    x, y = data.raw("train")
-    assert y is not None
-    chosen = balanced_sample(len(x), y, 256, seed)
-    loss = losses.label_loss(*losses.goal(graph.model, data))
-    return Evidence(graph, data.inputs("train", chosen), np.asarray(y[chosen], np.float32), loss), data.inputs("train", chosen)
 
 
 def top1(model: Any, data: Dataset) -> float:

@@ -71,8 +71,8 @@ class Block(nn.Module):
 def pruned_weights(weights: list[Any], sample: Any, macs: float) -> tuple[list[Any], float]:
     """What Torch-Pruning leaves at `macs` of the MACs (global L2 group norm, widths a multiple of 8), as Keras weights.
 
-    Also the largest difference between the PyTorch copy's probabilities and those of the Keras weights' owner is for the
-    caller to check: `sample` `[N, 32, 32, 3]` goes in, the copy's probabilities come back as the second value.
+    The second value are the unpruned copy's probabilities for `sample` `[N, 32, 32, 3]`: the caller compares them with the
+    Keras model's.
     """
     import torch_pruning
 

@@ -45,14 +45,14 @@ class Evidence:
             if self._loss is None or self._labels is None:
                 raise StageError("the criterion taylor needs labelled data")
             tf = require("tensorflow", "tf")
-            model = self._graph.model
-            weights = [getattr(w, "value", w) if not callable(getattr(w, "value", None)) else w for w in model.trainable_weights]
+            weights = list({id(w): w for s in self._graph.slots for w in (s.layer.weights[s.weight],)}.values())
+            variables = [getattr(w, "value", w) if not callable(getattr(w, "value", None)) else w for w in weights]
             with tf.GradientTape() as tape:
-                error = tf.reduce_mean(self._loss(self._labels, model(self._inputs, training=False)))
-            found = tape.gradient(error, weights)
+                tape.watch(variables)  # frozen layers, too
+                error = tf.reduce_mean(self._loss(self._labels, self._graph.model(self._inputs, training=False)))
+            found = tape.gradient(error, variables)
             self._gradients = {
-                id(w): np.zeros(w.shape) if g is None else np.asarray(tf.convert_to_tensor(g))
-                for w, g in zip(model.trainable_weights, found, strict=True)
+                id(w): np.zeros(w.shape) if g is None else np.asarray(tf.convert_to_tensor(g)) for w, g in zip(weights, found, strict=True)
             }
         return self._gradients[id(slot.layer.weights[slot.weight])]
 

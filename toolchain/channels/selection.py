@@ -8,37 +8,17 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 import numpy as np
 
+from toolchain.channels.budget import Budget, Cost, OutOfReach, as_budget, whole
 from toolchain.channels.criteria import Evidence, Scoring, scores
 from toolchain.channels.graph import ChannelGraph, Group
 from toolchain.errors import StageError
-
-Cost = Callable[[ChannelGraph, Any], float]
-"""What a model with the living channels (over all atoms) costs, in any unit."""
-
-
-class Budget(msgspec.Struct, frozen=True):
-    """What the smaller model may cost: an amount, in the unit of `cost`."""
-
-    limit: float
-    cost: Cost
-    name: str
-
-
-class OutOfReach(StageError):
-    """A budget that is below what floors, rounding and frozen channels leave."""
-
-    def __init__(self, budget: Budget, least: float, full: float) -> None:
-        reason = f"floors, rounding and frozen channels leave {least:,.6g} of {full:,.6g} ({least / full:.1%})"
-        super().__init__(f"{budget.name} = {budget.limit:,.6g} is out of reach: {reason}")
-        self.nearest = msgspec.structs.replace(budget, limit=least)
-        """The budget that can just be met."""
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +27,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     ratio: float | None = None
     """Share of the channels that go: of each group (`scope = "layer"`) or of all (`scope = "global"`)."""
     target: Budget | Mapping[str, float] | None = None
-    """A budget, or `{"macs": 0.5}` (below 1: a share of the original), `{"bytes": 60_000}`."""
+    """A budget, or `{"macs": 0.5}` (up to 1: a share of the original), `{"bytes": 60_000}`."""
     criterion: str | None = None
     """A name in `criteria.py`; by default `contribution` with data and `l2` without."""
     scope: Literal["layer", "global"] = "global"
@@ -56,6 +36,8 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     floor: float = 0.1
     """Share of every group that stays, whatever the scores say."""
     round_to: int = 8
+    sizes: Mapping[str, int] = {}
+    """Classes that each group had before earlier steps; ratio and floor are shares of these."""
     keep: tuple[str, ...] = ()
     """Name patterns of layers whose groups lose nothing."""
     seed: int = 0
@@ -104,34 +86,45 @@ class Ranking:
         self.choice, self._importance = choice, importance
         self.groups = [g for g in graph.groups if not any(fnmatchcase(layer, pattern) for layer in g.layers for pattern in choice.keep)]
         self._ordered = {group.name: sorted(group.classes, key=lambda number: (importance[number], number)) for group in self.groups}
+        self._sizes = {group.name: choice.sizes.get(group.name, len(group.classes)) for group in self.groups}
         self._scores = np.sort([importance[number] for group in self.groups for number in group.classes])
 
     def without(self, ratio: float) -> Widths:
         """What stays when a share of the channels goes: of every group, or those of all groups that score lowest."""
         if self.choice.scope == "layer":
-            wanted = {group.name: (1 - ratio) * len(group.classes) for group in self.groups}
+            wanted = {group.name: (1 - ratio) * self._sizes[group.name] for group in self.groups}
         else:
-            count = int(round(ratio * len(self._scores), 9))
+            count = max(0, int(round(ratio * sum(self._sizes.values()), 9)) - self._gone)
             threshold = self._scores[count - 1] if count else -math.inf
             wanted = {g.name: sum(self._importance[number] > threshold for number in g.classes) for g in self.groups}
-        return {group.name: kept(group, wanted[group.name], self.choice) for group in self.groups}
+        return {group.name: self._kept(group, wanted[group.name]) for group in self.groups}
+
+    @property
+    def _gone(self) -> int:
+        """Classes that earlier steps removed."""
+        return sum(self._sizes.values()) - len(self._scores)
 
     @property
     def ratios(self) -> list[float]:
-        """Every share that makes a difference, from nothing to all."""
-        return [count / len(self._scores) for count in range(len(self._scores) + 1)] if len(self._scores) else [0.0]
+        """Every share that makes a difference, from nothing more to all."""
+        total = sum(self._sizes.values())
+        return [(self._gone + count) / total for count in range(len(self._scores) + 1)] if total else [0.0]
+
+    def _kept(self, group: Group, wanted: float) -> int:
+        floor = self.choice.floor * self._sizes[group.name]
+        return rounded_up(group, max(wanted, floor, 1), self.choice.round_to)
 
     def wider(self, widths: Widths) -> list[Widths]:
         """One group given its next step of channels back, the group whose lost channels score highest first.
 
-        None with `scope = "layer"`, which wants equal shares.
+        Nothing with `scope = "layer"`, which wants equal shares.
         """
         found = []
         for group in self.groups if self.choice.scope == "global" else ():
             now, name = widths[group.name], group.name
             if now < len(group.classes):
                 best = self._importance[self._ordered[name][len(group.classes) - now - 1]]
-                found.append((best, widths | {name: kept(group, now + 1, self.choice)}))
+                found.append((best, widths | {name: self._kept(group, now + 1)}))
         return [more for _, more in sorted(found, key=lambda pair: -pair[0])]
 
     def dead(self, widths: Widths) -> list[int]:
@@ -159,55 +152,8 @@ def _within(graph: ChannelGraph, ranking: Ranking, budget: Budget) -> Widths:
     return widths
 
 
-def kept(group: Group, wanted: float, choice: Choice) -> int:
-    """How many classes of a group stay: at least the floor, rounded up so that its widest layer has a multiple of `round_to`."""
+def rounded_up(group: Group, least: float, round_to: int) -> int:
+    """How many classes of a group stay: at least so many, until its widest layer has a multiple of `round_to` channels."""
     channels = group.width / len(group.classes)
-    step = max(1, round(choice.round_to / math.gcd(choice.round_to, round(channels)) if channels >= 1 else choice.round_to))
-    least = max(wanted, choice.floor * len(group.classes), 1)
+    step = max(1, round(round_to / math.gcd(round_to, round(channels)) if channels >= 1 else round_to))
     return min(len(group.classes), math.ceil(round(least, 9) / step) * step)
-
-
-def macs(graph: ChannelGraph, alive: Any) -> float:
-    """Multiply-accumulates of one inference."""
-    return graph.count_macs(alive)
-
-
-def params(graph: ChannelGraph, alive: Any) -> float:
-    """Weights; as int8 they are the bytes of the constants."""
-    return graph.count_params(alive)
-
-
-COSTS: dict[str, Cost] = {"macs": macs, "params": params, "bytes": params}
-
-
-def staircase(step: int, macs_per_s: float, layer_s: float) -> Cost:
-    """The milliseconds of one inference where channels are computed `step` at a time, and every layer costs `layer_s` more."""
-
-    def ms(graph: ChannelGraph, alive: Any) -> float:
-        def computed(labels: Any) -> int:
-            return math.ceil(int(alive[labels].sum()) / step) * step
-
-        macs = sum(work.times * math.prod(map(computed, work.factors)) for work in graph.work)
-        return 1000 * (macs / macs_per_s + layer_s * len(graph.work))
-
-    return ms
-
-
-def whole(graph: ChannelGraph) -> Any:
-    """Every channel of a model, alive."""
-    return np.ones(len(graph.root), bool)
-
-
-def as_budget(graph: ChannelGraph, target: Budget | Mapping[str, float] | None) -> Budget:
-    """A budget from `{"macs": 0.5}`. Raises StageError."""
-    if isinstance(target, Budget):
-        return target
-    if not target or len(target) != 1:
-        raise StageError(f"target = {target}: give one of {', '.join(COSTS)}, for example {{macs = 0.5}}")
-    ((name, limit),) = target.items()
-    if name not in COSTS:
-        raise StageError(f"target = {{{name} = {limit}}}: choose from {', '.join(COSTS)}")
-    if limit <= 0:
-        raise StageError(f"target = {{{name} = {limit}}}: must be above 0")
-    cost = COSTS[name]
-    return Budget(limit * cost(graph, whole(graph)) if limit < 1 else limit, cost, name)

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from toolchain import keras_models, sparsity
-from toolchain.finetuning import Recovery, finetune
+from toolchain.finetuning import Course, Recovery
 from toolchain.stage import Context, Note, Outcome
 
 
@@ -25,7 +25,7 @@ class Finetune(Recovery, frozen=True, tag="finetune", kw_only=True):
         if context.data is None or context.data.raw("train")[1] is None:
             keras_models.save(net, out)
             return Outcome((Note("training", "no labelled data was given: the model is as it was"),))
-        scores = finetune(net, context, self, "finetune")
+        scores = Course(net, context, self).train(net, self.epochs, "finetune")
         keras_models.save(net, out)
         kernels = [np.asarray(w) for w in net.trainable_weights if len(w.shape) > 1]
         used = {"training": context.data.describe("train"), "choice of the epoch": context.data.describe("validation")}

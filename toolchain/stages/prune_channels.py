@@ -10,18 +10,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
-import numpy as np
 
-from toolchain import keras_models, losses
+from toolchain import keras_models
 from toolchain import target as devices
 from toolchain.channels import ChannelGraph, Plan
-from toolchain.channels.criteria import CRITERIA, Evidence, Scoring
-from toolchain.channels.selection import COSTS, Budget, OutOfReach, macs, params, staircase, whole
-from toolchain.data import Array, Dataset, balanced_sample
+from toolchain.channels.budget import COSTS, Budget, OutOfReach, as_budget, macs, params, staircase, whole
+from toolchain.channels.criteria import CRITERIA, Scoring
 from toolchain.errors import StageError, TargetError
-from toolchain.finetuning import Recovery, finetune
+from toolchain.evidence import gather, sample
+from toolchain.finetuning import Course, Recovery
 from toolchain.normalization import recalibrate
-from toolchain.optional import require
 from toolchain.stage import Context, Note, Outcome
 
 
@@ -33,14 +31,15 @@ class PruneChannels(Recovery, frozen=True, tag="prune_channels", kw_only=True):
     target: dict[str, float] = {}
     """What may be left: `{macs = 0.5}`, `{params = 0.5}` of the original, or an amount such as `{bytes = 60000}`."""
     device: str | None = None
-    """With `target = {ms = ...}`: the target, by name or .toml file, whose `[speed]` table says what a layer costs."""
+    """The target, by name or .toml file, whose `[speed]` table says what a layer costs: for `ms` and for `round_to`."""
     criterion: str | None = None
     """One of the criteria; by default `contribution` with data and `l2` without."""
     scope: Literal["global", "layer"] = "global"
     """Rank all channels against each other, or take the same share of every group."""
     reduction: Literal["mean", "sum", "max"] = "mean"
     normalization: Literal["mean", "max", "none", "share"] | None = None
-    """How scores of different groups are compared, see `Scoring`; by default `mean` with `ratio`, `share` with `target`."""
+    """How scores of different groups are compared, see `Scoring`: by default `mean` with `ratio`; with `target` `share`, which
+    alone is also divided by what a channel costs."""
     floor: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.1
     """Share of every group that stays."""
     round_to: Annotated[int, msgspec.Meta(ge=1)] | None = None
@@ -52,8 +51,8 @@ class PruneChannels(Recovery, frozen=True, tag="prune_channels", kw_only=True):
     steps: Annotated[int, msgspec.Meta(ge=1)] = 1
     """Remove in that many steps of equal MACs or channels, with fine-tuning between."""
     rewind: str | None = None
-    """A checkpoint from early in the original training, whose weights the channels that stay go back to before the last
-    fine-tuning (Frankle et al. 2020, Linear Mode Connectivity and the Lottery Ticket Hypothesis)."""
+    """A checkpoint from early in the original training, a path from the working directory; the channels that stay go back to
+    its weights before the last fine-tuning (Frankle et al. 2020, Linear Mode Connectivity and the Lottery Ticket Hypothesis)."""
     epochs: Annotated[int, msgspec.Meta(ge=0)] = 6
     """Fine-tuning after the last step; a tenth of it, at least one epoch, between steps."""
     learning_rate: Annotated[float, msgspec.Meta(gt=0)] = 2e-3
@@ -62,14 +61,19 @@ class PruneChannels(Recovery, frozen=True, tag="prune_channels", kw_only=True):
     """Training examples that criteria look at and that batch normalization is recalibrated with."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if (self.ratio is None) == (not self.target):
             raise ValueError("give exactly one of ratio and target, for example target = {macs = 0.5}")
         if self.criterion is not None and self.criterion not in CRITERIA:
             raise ValueError(f"criterion = {self.criterion!r}: choose from {', '.join(CRITERIA)}")
         if self.target and (len(self.target) != 1 or not set(self.target) <= {*COSTS, "ms"}):
             raise ValueError(f"target = {self.target}: give one of {', '.join(COSTS)}, ms")
-        if ("ms" in self.target) != (self.device is not None):
-            raise ValueError('target = {ms = ...} and device = "..." go together')
+        if any(limit <= 0 for limit in self.target.values()):
+            raise ValueError(f"target = {self.target}: must be above 0")
+        if "ms" in self.target and self.device is None:
+            raise ValueError('target = {ms = ...} needs device = "...", the target that says what a layer costs')
+        if self.rewind is not None and not self.epochs:
+            raise ValueError("rewind with epochs = 0 would leave an untrained network")
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -78,14 +82,21 @@ class PruneChannels(Recovery, frozen=True, tag="prune_channels", kw_only=True):
         return (*super().files, *device, *(() if self.rewind is None else (Path(self.rewind),)))
 
     def run(self, model: Path, out: Path, context: Context) -> Outcome:
-        """A target out of reach is met as far as it goes, with a note. Raises ModelError for a model without a graph."""
+        """A target out of reach is met as far as it goes, with a note.
+
+        Raises ModelError for a model without a graph; StageError, TargetError for a checkpoint, teacher or device that does
+        not serve.
+        """
         net = keras_models.load(model, trust=context.trust)
-        early = None if self.rewind is None else self._early(net, context)
         original = ChannelGraph(net, inexact=self.inexact)
         notes = [Note(f.layer, f"{f.channels} channels frozen ({f.share_of_macs:.1%} of MACs): {f.reason}") for f in original.frozen]
         labelled = context.data is not None and context.data.raw("train")[1] is not None
         if not labelled:
-            notes.append(Note("training", "no labelled data was given: pruned without fine-tuning"))
+            notes.append(
+                Note("training", "no labelled data was given: pruned without fine-tuning" + (", not rewound" if self.rewind else ""))
+            )
+        early = self._early(net, context) if self.rewind and labelled else None
+        course = Course(net, context, self) if labelled and self.epochs else None
         rows: dict[str, dict[str, Any]] = {}
         scores: list[float] = []
         for step in range(1, self.steps + 1):
@@ -98,10 +109,9 @@ class PruneChannels(Recovery, frozen=True, tag="prune_channels", kw_only=True):
                 early = Plan(ChannelGraph(early, inexact=self.inexact), plan.dead).apply()
                 net = early if last else net
             if context.data is not None and len(net.inputs) == 1:
-                recalibrate(net, self._sample(context.data, context.seed)[0])
-            if labelled and self.epochs:
-                settings = self if last else msgspec.structs.replace(self, epochs=max(1, self.epochs // 10))
-                scores = finetune(net, context, settings, f"prune_channels {step}/{self.steps}")
+                recalibrate(net, sample(context.data, "train", self.evidence, context.seed)[0])
+            if course is not None:
+                scores = course.train(net, self.epochs if last else max(1, self.epochs // 10), f"prune_channels {step}/{self.steps}")
         keras_models.save(net, out)
         left = ChannelGraph(net, inexact=self.inexact)
         details: dict[str, Any] = {"groups": rows, "validation": scores}
@@ -127,7 +137,7 @@ class PruneChannels(Recovery, frozen=True, tag="prune_channels", kw_only=True):
 
     def _plan(self, graph: ChannelGraph, original: ChannelGraph, step: int, context: Context, notes: list[Note]) -> Plan:
         """The plan of one step, towards a share of the *original* model, so that rounding does not add up."""
-        share, speed = step / self.steps, self._speed()
+        share, speed, data = step / self.steps, self._speed(), context.data
         settings: dict[str, Any] = {
             "criterion": self.criterion,
             "scope": self.scope,
@@ -136,37 +146,21 @@ class PruneChannels(Recovery, frozen=True, tag="prune_channels", kw_only=True):
             "round_to": self.round_to or (speed.channel_step if speed else 8),
             "keep": self.keep,
             "seed": context.seed,
-            "evidence": self._evidence(graph, context),
+            "sizes": {group.name: len(group.classes) for group in original.groups},
+            "evidence": gather(graph, data, self.evidence, context.seed) if data and len(graph.model.inputs) == 1 else None,
         }
-        if self.target:
-            ((name, limit),) = self.target.items()
-            cost = COSTS[name] if speed is None else staircase(speed.channel_step, speed.macs_per_s, speed.layer_s)
-            full = cost(original, whole(original))
-            goal = limit * full if limit < 1 and name in COSTS else limit
-            try:
-                return graph.plan(target=Budget(goal + (full - goal) * (1 - share), cost, name), **settings)
-            except OutOfReach as err:
-                notes.append(Note("target", f"{err}; pruned as far as that"))
-                return graph.plan(target=err.nearest, **settings)
-        assert self.ratio is not None
-        before = sum(len(group.classes) for group in original.groups)
-        now = sum(len(group.classes) for group in graph.groups)
-        return graph.plan(max(0.0, 1 - (1 - self.ratio * share) * before / max(now, 1)), **settings)
-
-    def _sample(self, data: Dataset, seed: int) -> tuple[Array, Array | None]:
-        """Some training inputs, the same number from each class, and their labels."""
-        x, y = data.raw("train")
-        chosen = balanced_sample(len(x), y, min(self.evidence, len(x)), seed)
-        return data.inputs("train", chosen), None if y is None else np.asarray(y[chosen], np.float32)
-
-    def _evidence(self, graph: ChannelGraph, context: Context) -> Evidence | None:
-        if context.data is None or len(graph.model.inputs) != 1:
-            return None
-        inputs, labels = self._sample(context.data, context.seed)
-        if labels is None:
-            return Evidence(graph, inputs)
-        loss = losses.label_loss(*losses.goal(graph.model, context.data))
-        return Evidence(graph, inputs, require("tensorflow", "tf").constant(labels), loss)
+        if self.ratio is not None:
+            return graph.plan(self.ratio * share, **settings)
+        if speed is not None and "ms" in self.target:
+            goal = Budget(self.target["ms"], staircase(speed.channel_step, speed.macs_per_s, speed.layer_s), "ms")
+        else:
+            goal = as_budget(original, self.target)
+        full = goal.cost(original, whole(original))
+        try:
+            return graph.plan(target=msgspec.structs.replace(goal, limit=goal.limit + (full - goal.limit) * (1 - share)), **settings)
+        except OutOfReach as err:
+            notes.append(Note("target", f"{err}; pruned as far as that"))
+            return graph.plan(target=err.nearest, **settings)
 
     def _examples(self, context: Context, labelled: bool) -> dict[str, str]:
         if context.data is None:
