@@ -83,6 +83,6 @@ def test_what_a_recipe_can_start_from():
 
 
 def test_a_file_that_a_stage_reads_must_be_there(tmp_path):
-    (tmp_path / "r.toml").write_text('[[export]]\nuse = "tflite"\n[[stage]]\nuse = "finetune"\nteachers = ["big.keras"]')
+    (tmp_path / "r.toml").write_text('[[export]]\nuse = "tflite"\n[[stage]]\nuse = "finetune"\nalpha = 0.5\nteachers = ["big.keras"]')
     with pytest.raises(RecipeError, match="r: finetune reads big.keras, which is not there"):
         recipe.load(str(tmp_path / "r.toml")).check_accepts(tmp_path / "m.keras", Format.KERAS)
