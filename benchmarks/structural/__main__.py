@@ -1,6 +1,6 @@
 """`python -m benchmarks.structural [PART...]`: removal of channels, measured; one file a part in benchmarks/results/.
 
-Parts: engine (2 minutes), speed (2), criteria (30), recovery (30, and 30 for the teacher once), peers (20; Torch-Pruning where
+Parts: engine (2 minutes), speed (2), criteria (30), recovery (30, and 30 for the teacher once), recovery_long (30), peers (20; Torch-Pruning where
 it is installed). Without arguments, all.
 """
 
@@ -21,7 +21,7 @@ from toolchain.files import write
 from toolchain.measure import host
 
 RESULTS = Path(__file__).parents[1] / "results"
-PARTS = ("engine", "speed", "criteria", "recovery", "peers")
+PARTS = ("engine", "speed", "criteria", "recovery", "recovery_long", "peers")
 UNTRAINED = ("engine", "speed")
 
 
