@@ -1,7 +1,7 @@
 """`python -m benchmarks.structural [PART...]`: removal of channels, measured; one file a part in benchmarks/results/.
 
-Parts: engine (2 minutes), speed (2), criteria (30), recovery (30, and 30 for the teacher once), recovery_long (30), peers (20; Torch-Pruning where
-it is installed). Without arguments, all.
+Parts, with their minutes: engine (2), speed (2), criteria (30), recovery (30, and 30 for the teacher once), recovery_long (30),
+peers (20; Torch-Pruning where it is installed). Without arguments, all.
 """
 
 from __future__ import annotations
