@@ -1,6 +1,7 @@
 import pytest
 
 from toolchain import target
+from toolchain.device import Speed
 from toolchain.emulators.tflm import Tflm
 from toolchain.errors import TargetError
 
@@ -21,7 +22,7 @@ def test_a_target_from_anywhere(tmp_path):
 def test_a_target_can_say_what_layers_cost(tmp_path):
     text = target.path_of("stm32f746").read_text() + "[speed]\nchannel_step = 4\nmacs_per_s = 1e8\n"
     (tmp_path / "mine.toml").write_text(text)
-    assert target.load(str(tmp_path / "mine.toml")).speed == target.Speed(4, 1e8, 0.0)
+    assert target.load(str(tmp_path / "mine.toml")).speed == Speed(4, 1e8, 0.0)
 
 
 @pytest.mark.parametrize(

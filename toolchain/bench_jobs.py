@@ -12,6 +12,7 @@ import numpy as np
 from toolchain import registry
 from toolchain.artifact import Format, sniff
 from toolchain.data import Array, Dataset, save_outputs
+from toolchain.device import Device
 from toolchain.emulator import Emulator, EmulatorResult
 from toolchain.errors import DataError, DependencyError, TargetError
 from toolchain.measure import accuracy, host, latency
@@ -79,10 +80,11 @@ class Timed(msgspec.Struct, frozen=True):
 
 
 class EmulateJob(msgspec.Struct, frozen=True):
-    """One file on one emulator."""
+    """One file on one emulator of a device."""
 
     kind: str
     settings: dict[str, Any]
+    device: Device
     path: Path
     data: Dataset | None
     synthetic: tuple[float, float]
@@ -139,7 +141,7 @@ def emulate(job: EmulateJob, progress: Progress) -> EmulatorResult:
     progress(f"{job.path.name} on {job.kind}", 0, 0)
     inputs = _inputs(open_runner(job.path), job.data, job.synthetic, job.seed, None)
     labels = job.data.raw("test")[1] if job.data else None
-    return emulator.run(job.path, inputs, None if labels is None else np.asarray(labels))
+    return emulator.run(job.path, inputs, None if labels is None else np.asarray(labels), job.device)
 
 
 def _inputs(runner: Runner, data: Dataset | None, limits: tuple[float, float], seed: int, reference: Any) -> list[Array]:

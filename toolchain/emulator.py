@@ -12,6 +12,24 @@ from typing import Literal
 import msgspec
 
 from toolchain.data import Array
+from toolchain.device import Device
+from toolchain.errors import TargetError
+from toolchain.worker import Progress
+
+
+class Layer(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What one operator of the file costs on a target. Fields that do not apply are absent."""
+
+    index: int
+    """Its place in the file's list of operators."""
+    operator: str
+    """Its name in schema.fbs: `CONV_2D`."""
+    output: str
+    """The name of the tensor it computes."""
+    macs: int
+    instructions: int | None = None
+    cycles: int | None = None
+    ms: float | None = None
 
 
 class EmulatorResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -24,6 +42,10 @@ class EmulatorResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tr
     """Why it is not `ok`, with the install command where something is missing."""
     engine: str | None = None
     arena_bytes: int | None = None
+    flash_bytes: int | None = None
+    """Code and constants as linked, or as the vendor's tool counts them."""
+    ram_bytes: int | None = None
+    """Everything in RAM as linked: arena, buffers, stack."""
     outputs_match: bool | None = None
     outputs_against: str | None = None
     """Which kernels the outputs were compared with."""
@@ -34,6 +56,22 @@ class EmulatorResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tr
     examples: int | None = None
     """How many examples were run, compared and scored."""
     accuracy: float | None = None
+    instructions: int | None = None
+    """Executed by one inference."""
+    instructions_per_layer: tuple[Layer, ...] | None = None
+    instruction_mix: dict[str, int] | None = None
+    """Executed instructions of one inference by mnemonic."""
+    cycles: int | None = None
+    cycles_per_layer: tuple[Layer, ...] | None = None
+    ms: float | None = None
+    """Milliseconds of one inference on the device; never an emulator's wall time."""
+    interval_ms: tuple[float, float] | None = None
+    """90 % interval of an estimate."""
+    ms_per_layer: tuple[Layer, ...] | None = None
+    profile: str | None = None
+    """What an estimate was calibrated on, or the vendor's configuration."""
+    notes: tuple[str, ...] = ()
+    """What a reader of the numbers should know: limits, differences from the real device."""
 
     @property
     def comparison(self) -> str:
@@ -49,6 +87,16 @@ class EmulatorResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tr
 class Emulator(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
     """One way to find out what a file does on a target."""
 
+    @property
+    def missing(self) -> str | None:
+        """What this machine lacks to run it, with the command that installs it; None when nothing is missing."""
+        return None
+
+    @classmethod
+    def install(cls, progress: Progress) -> None:
+        """Fetch what the kind needs beside Python packages (`secateur targets --install KIND`). Raises TargetError."""
+        raise TargetError("there is nothing to install beside Python packages; see: secateur targets")
+
     @abstractmethod
-    def run(self, file: Path, inputs: list[Array], labels: Array | None) -> EmulatorResult:
+    def run(self, file: Path, inputs: list[Array], labels: Array | None, device: Device) -> EmulatorResult:
         """Execute or estimate `file` on examples `[N, ...]`; an unsupported file is a result, not an exception."""

@@ -94,10 +94,10 @@ def on_target(
 ) -> TargetReport:
     """Run every emulator of a target on a file, each in its own process, and judge the fit."""
     results: list[EmulatorResult] = []
-    if path.suffix.removeprefix(".") in target.runtime.formats:
+    if path.suffix.removeprefix(".") in target.device.runtime.formats:
         for emulator in target.emulators:
             kind = str(emulator.__struct_config__.tag)
-            job = bench_jobs.EmulateJob(kind, msgspec.to_builtins(emulator), path, data, options.synthetic, options.seed)
+            job = bench_jobs.EmulateJob(kind, msgspec.to_builtins(emulator), target.device, path, data, options.synthetic, options.seed)
             with Worker(progress) as worker:
                 try:
                     results.append(

@@ -9,67 +9,30 @@ import importlib.resources
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 
 from toolchain import registry
+from toolchain.device import Cpu, Device, Memory, Runtime, Speed
 from toolchain.emulator import Emulator
 from toolchain.errors import TargetError
 from toolchain.settings import build, suggest
 
 
-class Cpu(msgspec.Struct, frozen=True):
-    """The core that runs the model."""
-
-    core: str
-    clock_hz: int
-    cores: int = 1
-    features: tuple[str, ...] = ()
-
-
-class Memory(msgspec.Struct, frozen=True):
-    """Memory in bytes; what is reserved is not there for the model."""
-
-    sram_bytes: int
-    flash_bytes: int | None = None
-    """None: the model lies in a file system."""
-    reserved_flash_bytes: int = 0
-    reserved_sram_bytes: int = 0
-
-
-class Runtime(msgspec.Struct, frozen=True):
-    """What executes the model there."""
-
-    engine: Literal["tflm", "litert"]
-    formats: tuple[str, ...]
-    dtypes: tuple[str, ...]
-    """Types of activations it computes; a float model is refused where float32 is missing, not slowed."""
-
-
-class Speed(msgspec.Struct, frozen=True):
-    """What a layer costs there: what a pruning to a budget of milliseconds counts with. An estimate, never a measurement."""
-
-    channel_step: Annotated[int, msgspec.Meta(ge=1)]
-    """Channels that the kernels compute together."""
-    macs_per_s: Annotated[float, msgspec.Meta(gt=0)]
-    layer_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
-    """Seconds that every product of matrices costs beside its multiply-accumulates: one a convolution, six an attention."""
-
-
 class Target(msgspec.Struct, frozen=True):
-    """A device."""
+    """A device and the ways to find out what a file does on it."""
 
-    schema: Literal[1]
-    name: str
-    title: str
+    device: Device
     sources: tuple[str, ...]
     """Where each fact was read; what was not seen in a source is marked "memory"."""
-    cpu: Cpu
-    memory: Memory
-    runtime: Runtime
     emulators: tuple[Emulator, ...] = ()
     speed: Speed | None = None
+
+    @property
+    def name(self) -> str:
+        """The device's name: how the command line names the target."""
+        return self.device.name
 
 
 class _Tables(msgspec.Struct, frozen=True):
@@ -123,14 +86,16 @@ def from_table(table: Mapping[str, Any], where: str) -> Target:
         place = f"{where}: emulator[{index}]"
         kind = registry.find("emulators", settings.get("kind"), f"{place}.kind", TargetError)
         emulators.append(build(kind, {key: value for key, value in settings.items() if key != "kind"}, place, TargetError))
-    return Target(
-        raw.schema,
+    device = Device(
         raw.name,
         raw.title,
-        raw.sources,
         build(Cpu, raw.cpu, f"{where}: cpu", TargetError),
         build(Memory, raw.memory, f"{where}: memory", TargetError),
         build(Runtime, raw.runtime, f"{where}: runtime", TargetError),
+    )
+    return Target(
+        device,
+        raw.sources,
         tuple(emulators),
         None if raw.speed is None else build(Speed, raw.speed, f"{where}: speed", TargetError),
     )

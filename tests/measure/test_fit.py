@@ -19,7 +19,9 @@ def test_flash_and_sram_are_the_file_and_the_arena_plus_what_is_reserved(tiny_in
 
 
 def test_every_reason_is_listed(tiny_int8):
-    small = msgspec.structs.replace(BOARD, memory=msgspec.structs.replace(BOARD.memory, flash_bytes=100_000))
+    small = msgspec.structs.replace(
+        BOARD, device=msgspec.structs.replace(BOARD.device, memory=msgspec.structs.replace(BOARD.device.memory, flash_bytes=100_000))
+    )
     found = fit(tiny_int8, ["FLOAT32", "INT8"], small, [ran(300_000)])
     assert found.fits is False
     assert [reason.split(" (")[0] for reason in found.reasons] == [

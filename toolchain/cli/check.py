@@ -33,7 +33,7 @@ def check(
         print(dumps(found).decode(), end="")
     else:
         print(f"{file.name} {'fits' if found.fits else 'does not fit'} {found.target}")
-        memory = load(target).memory
+        memory = load(target).device.memory
         flash = "a file system" if memory.flash_bytes is None else f"{memory.flash_bytes:,}"
         sram = "unknown" if found.sram_bytes is None else f"{found.sram_bytes:,}"
         print(f"flash {found.flash_bytes:,} of {flash} B, of it {memory.reserved_flash_bytes:,} reserved for firmware")

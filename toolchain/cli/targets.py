@@ -24,7 +24,7 @@ def targets(name: Annotated[str | None, typer.Argument(help="Show this target's 
     rows = []
     for known in target.names():
         found = target.load(known)
-        flash = "" if found.memory.flash_bytes is None else f"{found.memory.flash_bytes // 1024:,}"
+        flash = "" if found.device.memory.flash_bytes is None else f"{found.device.memory.flash_bytes // 1024:,}"
         kinds = ", ".join(str(emulator.__struct_config__.tag) for emulator in found.emulators)
-        rows.append((known, found.title, flash, f"{found.memory.sram_bytes // 1024:,}", found.runtime.engine, kinds))
+        rows.append((known, found.device.title, flash, f"{found.device.memory.sram_bytes // 1024:,}", found.device.runtime.engine, kinds))
     display.table("Targets", ("name", "device", "flash KiB", "SRAM KiB", "engine", "emulators"), rows)

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from toolchain.data import Array
+from toolchain.device import Device
 from toolchain.emulator import Emulator, EmulatorResult
 from toolchain.errors import DependencyError, ModelError
 from toolchain.measure import accuracy
@@ -34,7 +35,7 @@ EXAMPLES = 100
 class Tflm(Emulator, frozen=True, tag="tflm"):
     """The interpreter with all built-in operators and LiteRT's reference kernels to compare with."""
 
-    def run(self, file: Path, inputs: list[Array], labels: Array | None) -> EmulatorResult:
+    def run(self, file: Path, inputs: list[Array], labels: Array | None, device: Device) -> EmulatorResult:
         """Arena, outputs against LiteRT's reference kernels, and accuracy over at most 100 examples."""
         try:
             runtime = require("tflite_micro.python.tflite_micro.runtime", "emulate")

@@ -17,7 +17,7 @@ def fit(path: Path, activation_dtypes: Sequence[str], target: Target, results: S
     SRAM is the arena plus what is reserved; flash is the file plus what is reserved.
     """
     reasons, unknown = [], []
-    memory, runtime = target.memory, target.runtime
+    memory, runtime = target.device.memory, target.device.runtime
     format = sniff(path).value
     if format not in runtime.formats:
         reasons.append(f"{runtime.engine} runs {', '.join(runtime.formats)}, not {format}")

@@ -16,6 +16,7 @@ from toolchain import target as devices
 from toolchain.channels import ChannelGraph, Plan
 from toolchain.channels.budget import COSTS, Budget, OutOfReach, as_budget, macs, params, staircase, whole
 from toolchain.channels.criteria import CRITERIA, Scoring
+from toolchain.device import Speed
 from toolchain.errors import StageError, TargetError
 from toolchain.evidence import gather, sample
 from toolchain.finetuning import Course, Recovery
@@ -119,7 +120,7 @@ class PruneChannels(Recovery, frozen=True, tag="prune_channels", kw_only=True):
             details[name] = {"before": cost(original, whole(original)), "after": cost(left, whole(left))}
         return Outcome(tuple(notes), self._examples(context, labelled), details)
 
-    def _speed(self) -> devices.Speed | None:
+    def _speed(self) -> Speed | None:
         """What layers cost on the device. Raises TargetError where its file does not say."""
         if self.device is None:
             return None
