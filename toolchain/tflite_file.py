@@ -49,6 +49,8 @@ class Operator(msgspec.Struct, frozen=True):
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     macs: int
+    options: dict[str, Any] = {}
+    """The fields of its options table in schema.fbs: `{"strideW": 2, "padding": 0, ...}`."""
 
 
 class TfliteFile(msgspec.Struct, frozen=True, dict=True):
@@ -78,7 +80,13 @@ class TfliteFile(msgspec.Struct, frozen=True, dict=True):
             constants = {i: content for i, content in buffers.items() if content}
             tensors = tuple(_tensor(i, t, kinds, i in constants) for i, t in enumerate(graph.tensors))
             operators = tuple(
-                Operator(codes[op.opcodeIndex], _ints(op.inputs), _ints(op.outputs), _macs(codes[op.opcodeIndex], op, tensors))
+                Operator(
+                    codes[op.opcodeIndex],
+                    _ints(op.inputs),
+                    _ints(op.outputs),
+                    _macs(codes[op.opcodeIndex], op, tensors),
+                    dict(vars(op.builtinOptions)) if op.builtinOptions is not None else {},
+                )
                 for op in graph.operators or []
             )
             return cls(path, tensors, operators, _ints(graph.inputs), _ints(graph.outputs), len(model.subgraphs), constants)
