@@ -38,8 +38,8 @@ class EmulatorResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tr
     emulator: str
     how: Literal["executed", "vendor", "estimated", "published"]
     status: Literal["ok", "unavailable", "refused"]
-    reason: str | None = None
-    """Why it is not `ok`, with the install command where something is missing."""
+    reason: str | None
+    """Why it is not `ok`, with the install command where something is missing; None where it is."""
     engine: str | None = None
     arena_bytes: int | None = None
     flash_bytes: int | None = None

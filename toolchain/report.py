@@ -58,6 +58,8 @@ class TargetReport(msgspec.Struct, frozen=True):
     flash_bytes: int | None
     sram_bytes: int | None
     results: tuple[EmulatorResult, ...]
+    notes: tuple[str, ...] = ()
+    """What does not decide the fit, but a reader of the numbers should know."""
 
 
 class ArtifactReport(msgspec.Struct, frozen=True):

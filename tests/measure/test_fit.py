@@ -8,7 +8,7 @@ BOARD = target.load("stm32f746")
 
 
 def ran(arena: int) -> EmulatorResult:
-    return EmulatorResult(emulator="tflm", how="executed", status="ok", arena_bytes=arena)
+    return EmulatorResult(emulator="tflm", how="executed", status="ok", reason=None, arena_bytes=arena)
 
 
 def test_flash_and_sram_are_the_file_and_the_arena_plus_what_is_reserved(tiny_int8):

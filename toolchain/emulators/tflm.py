@@ -66,6 +66,7 @@ class Tflm(Emulator, frozen=True, tag="tflm"):
             emulator="tflm",
             how="executed",
             status="ok",
+            reason=None,
             engine=engine,
             arena_bytes=arena_of(printed),
             outputs_match=bool(np.array_equal(found, expected)),

@@ -1,0 +1,73 @@
+"""Real factors as the fixed-point numbers that the kernels compute with (targets/cortex_m/kernels/sct_arithmetic.h)."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+import numpy as np
+
+from toolchain.errors import ModelError
+from toolchain.tflite_file import Tensor
+
+
+class Scale(msgspec.Struct, frozen=True):
+    """The factor multiplier * 2^(left - right - 31)."""
+
+    multiplier: int
+    left: int
+    right: int
+
+
+def fixed_point(real: float) -> Scale:
+    """The nearest fixed-point factor, as QuantizeMultiplier in tensorflow/lite/kernels/internal/quantization_util.cc.
+
+    Raises ModelError for a factor that is not finite, negative, or 2^30 and more.
+    """
+    if not (math.isfinite(real) and 0 <= real < 2**30):
+        raise ModelError(f"a scale of {real} cannot be computed in fixed point")
+    mantissa, exponent = math.frexp(real)
+    multiplier = math.floor(mantissa * (1 << 31) + 0.5)
+    if multiplier == 1 << 31:
+        multiplier, exponent = multiplier // 2, exponent + 1
+    if exponent < -31:
+        multiplier, exponent = 0, 0
+    return Scale(multiplier, max(exponent, 0), max(-exponent, 0))
+
+
+def shared_by(scale: Scale, count: int) -> Scale:
+    """`scale / count`, as QuantizedMeanOrSum folds the number of values into the factor (kernels/internal/reference/reduce.h)."""
+    exponent = scale.left - scale.right
+    shift = min(count.bit_length() - 1, 32, 31 + exponent)
+    return Scale((scale.multiplier << shift) // count, max(exponent - shift, 0), max(shift - exponent, 0))
+
+
+def scale_of(tensor: Tensor) -> float:
+    """The one scale of an activation, exactly as the float32 in the file."""
+    if len(tensor.scale) != 1:
+        raise ModelError(f"{tensor.name!r} has {len(tensor.scale)} scales where one is needed")
+    return tensor.scale[0]
+
+
+def zero_of(tensor: Tensor) -> int:
+    """The zero point of an activation."""
+    return tensor.zero_point[0] if tensor.zero_point else 0
+
+
+def limits(output: Tensor, activation: int) -> tuple[int, int]:
+    """The stored range that a fused activation leaves: CalculateActivationRangeQuantized in kernels/kernel_util.cc.
+
+    Raises ModelError for TANH and SIGN_BIT, which no quantized kernel fuses.
+    """
+    ranges = {0: (-math.inf, math.inf), 1: (0.0, math.inf), 2: (-1.0, 1.0), 3: (0.0, 6.0)}
+    if activation not in ranges:
+        raise ModelError(f"fused activation {activation} of {output.name!r}")
+    low, high = (_stored(value, output) for value in ranges[activation])
+    return max(-128, low), min(127, high)
+
+
+def _stored(value: float, tensor: Tensor) -> int:
+    if math.isinf(value):
+        return 1000 if value > 0 else -1000
+    steps = float(np.float32(value) / np.float32(scale_of(tensor)))
+    return zero_of(tensor) + int(math.copysign(math.floor(abs(steps) + 0.5), steps))

@@ -1,0 +1,46 @@
+"""What every operator of a .tflite answers in LiteRT's reference kernels: the yardstick for "bit-exact at every layer"."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from toolchain.data import Array
+from toolchain.errors import ModelError
+
+
+class Layers:
+    """An interpreter that keeps all tensors of an inference."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises ModelError where the interpreter refuses the file."""
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+        try:
+            self._interpreter: Any = Interpreter(
+                str(path), experimental_op_resolver_type=OpResolverType.BUILTIN_REF, experimental_preserve_all_tensors=True
+            )
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as err:
+            raise ModelError(f"{path}: LiteRT cannot run it ({str(err).strip().splitlines()[0][:200]})") from None
+        self._inputs = self._interpreter.get_input_details()
+
+    def run(self, row: list[Array]) -> None:
+        """One inference on inputs as stored, each with its batch axis of one."""
+        for detail, x in zip(self._inputs, row, strict=True):
+            self._interpreter.set_tensor(detail["index"], x)
+        self._interpreter.invoke()
+
+    def run_on_zeros(self) -> None:
+        """One inference on zeros: what does not depend on the inputs' values is right after it."""
+        self.run([np.zeros(detail["shape"], detail["dtype"]) for detail in self._inputs])
+
+    def tensor(self, index: int) -> Array:
+        """The values of a tensor after the last inference, as stored. Raises ModelError where it has none."""
+        try:
+            found: Array = self._interpreter.get_tensor(index)
+        except ValueError as err:
+            raise ModelError(str(err)) from None
+        return found
