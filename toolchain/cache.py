@@ -36,6 +36,11 @@ class Cache:
     def __init__(self, root: Path | None = None) -> None:
         self.root = root or Path(os.environ.get("SECATEUR_CACHE") or platformdirs.user_cache_path("secateur"))
 
+    @property
+    def tools(self) -> Path:
+        """Where compilers and emulators keep what they need again."""
+        return self.root / "tools"
+
     def folder(self, key: str) -> Path:
         """Where the step with this key lies or would lie."""
         return self.root / key[:2] / key
@@ -61,7 +66,7 @@ class Cache:
 
     def clear(self) -> None:
         """Remove every finished step."""
-        if self.root.exists() and not all(len(item.name) == 2 for item in self.root.iterdir()):
+        if self.root.exists() and not all(len(item.name) == 2 or item == self.tools for item in self.root.iterdir()):
             raise StorageError(f"{self.root} holds files that are not the cache's; remove it by hand")
         shutil.rmtree(self.root, ignore_errors=True)
 

@@ -68,6 +68,8 @@ class EmulatorResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tr
     interval_ms: tuple[float, float] | None = None
     """90 % interval of an estimate."""
     ms_per_layer: tuple[Layer, ...] | None = None
+    npu_share: float | None = None
+    """Share of the file's operators that the neural processor computes, 0 to 1; the rest runs on the CPU."""
     profile: str | None = None
     """What an estimate was calibrated on, or the vendor's configuration."""
     notes: tuple[str, ...] = ()

@@ -31,3 +31,7 @@ class DependencyError(ToolchainError):
 
 class StorageError(ToolchainError):
     """A file cannot be written: a full disk, a read-only folder, a file that is not ours to overwrite."""
+
+
+class GuestError(ToolchainError):
+    """What runs in an emulator hung, took too much memory, or crashed."""

@@ -24,7 +24,7 @@ class Graph:
             raise ModelError(f"{path}: C is generated from one graph; this file has {self.file.subgraphs} (loops or branches)")
         for index in (*self.file.inputs, *self.file.outputs):
             shape = self.tensor(index).shape
-            if shape and shape[0] != 1 or any(size < 1 for size in shape):
+            if (shape and shape[0] != 1) or any(size < 1 for size in shape):
                 raise ModelError(f"{path}: C is generated for one example; {self.tensor(index).name!r} has the shape {shape}")
 
     def tensor(self, index: int) -> Tensor:

@@ -6,7 +6,7 @@ import importlib.metadata
 import importlib.resources
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,16 @@ def sources() -> Path:
     return Path(str(importlib.resources.files("targets"))) / "cortex_m"
 
 
+def render(template: Path, facts: Mapping[str, Any]) -> str:
+    """Fill a template of C or Markdown."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(template.parent), undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
+    )
+    return environment.get_template(template.name).render(facts)
+
+
 def identifier(stem: str) -> str:
     """A C name from a file's: letters, digits and underscores, beginning with a letter."""
     found = re.sub(r"\W+", "_", stem, flags=re.ASCII).strip("_").lower()
@@ -82,36 +92,34 @@ class Package:
         for file in (*self.kernels, *(path.name for path in (sources() / "kernels").glob("*.h"))):
             shutil.copyfile(sources() / "kernels" / file, folder / file)
         steps = [self._step(step) for step in self.program.steps]
-        facts = self._facts() | {"steps": steps, "buffers": self._buffers()}
+        facts = self.facts | {"steps": steps, "buffers": self._buffers()}
         constants = [line for step in self.program.steps for call in self._numbered(step) for line in self._definitions(*call)]
-        self._render("model.h.j2", folder / f"{self.name}.h", facts)
-        self._render("model.c.j2", folder / f"{self.name}.c", facts)
-        self._render("constants.h.j2", folder / f"{self.name}_constants.h", facts | {"constants": constants})
-        self._render("example.c.j2", folder / "example.c", facts | {"vectors": self._vectors()})
         objects = " ".join(f"{Path(file).stem}.o" for file in (f"{self.name}.c", *self.kernels))
-        self._render("Makefile.j2", folder / "Makefile", {"objects": objects})
+        for template, name, more in (
+            ("model.h.j2", f"{self.name}.h", {}),
+            ("model.c.j2", f"{self.name}.c", {}),
+            ("constants.h.j2", f"{self.name}_constants.h", {"constants": constants}),
+            ("example.c.j2", "example.c", {"vectors": self._vectors()}),
+            ("Makefile.j2", "Makefile", {"objects": objects}),
+        ):
+            (folder / name).write_text(render(sources() / "package" / template, facts | more))
 
     def write_readme(self, folder: Path, costs: Sequence[Cost], unmeasured: Sequence[str]) -> None:
         """Write the README with what was measured, and why something was not."""
         port_bytes = sum(nbytes(tensor) for tensor in (*self.program.inputs, *self.program.outputs))
-        facts = self._facts() | {"costs": costs, "unmeasured": unmeasured, "macs": self.program.macs, "port_bytes": port_bytes}
-        self._render("README.md.j2", folder / "README.md", facts)
+        facts = self.facts | {"costs": costs, "unmeasured": unmeasured, "macs": self.program.macs, "port_bytes": port_bytes}
+        (folder / "README.md").write_text(render(sources() / "package" / "README.md.j2", facts))
 
-    def _facts(self) -> dict[str, Any]:
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What templates know of it."""
         parameters = ", ".join(f"{'' if port.is_output else 'const '}{port.type} *{port.name}" for port in self.ports)
         return {
-            "name": self.name, "NAME": self.name.upper(), "source": _safe(self.program.source.name), "version": importlib.metadata.version("secateur"),
+            "name": self.name, "NAME": self.name.upper(),
+            "source": _safe(self.program.source.name), "version": importlib.metadata.version("secateur"),
             "arena_bytes": self.program.arena.bytes, "ports": self.ports, "parameters": parameters,
             "arguments": ", ".join(port.name for port in self.ports),
         }  # fmt: skip
-
-    def _render(self, template: str, path: Path, facts: dict[str, Any]) -> None:
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-        environment = Environment(  # noqa: S701 (C and Markdown, not HTML)
-            loader=FileSystemLoader(sources() / "package"), undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
-        )
-        path.write_text(environment.get_template(template).render(facts))
 
     def _ports(self, tensors: Sequence[Tensor], kind: str, is_output: bool) -> list[Port]:
         names = [kind] if len(tensors) == 1 else [f"{kind}_{i}" for i in range(len(tensors))]

@@ -26,7 +26,8 @@ def table_of(graph: Graph, op: Operator) -> Array:
         path.write_bytes(_alone(graph, op))
         layers = Layers(path)
         layers.run([every])
-        return layers.tensor(1)[0]
+        answers: Array = layers.tensor(1)[0]
+        return answers
 
 
 def _alone(graph: Graph, op: Operator) -> bytes:
