@@ -1,6 +1,6 @@
-"""A target: facts about a device, read from a TOML file, and nothing about a project.
+"""A target: facts about a device, read from a TOML file with the source of each, and nothing about a project.
 
-Files that ship lie in `targets/`; `./mine.toml` from anywhere works the same.
+Files that ship lie in `targets/`; `./mine.toml` from anywhere works the same. docs/targets.md shows how to write one.
 """
 
 from __future__ import annotations
@@ -14,18 +14,22 @@ from typing import Any, Literal
 import msgspec
 
 from toolchain import registry
-from toolchain.device import Cpu, Device, Memory, Runtime, Speed
+from toolchain.device import Cpu, Device, Memory, Npu, Runtime, Speed
 from toolchain.emulator import Emulator
 from toolchain.errors import TargetError
 from toolchain.settings import build, suggest
+from toolchain.sourced import resolve
+
+FACTS = ("cpu", "memory", "runtime", "npu", "speed")
+"""Tables whose every entry needs a source."""
 
 
 class Target(msgspec.Struct, frozen=True):
     """A device and the ways to find out what a file does on it."""
 
     device: Device
-    sources: tuple[str, ...]
-    """Where each fact was read; what was not seen in a source is marked "memory"."""
+    sources: dict[str, str]
+    """Where each fact was read, by its dotted path; what was not seen in a source says "memory"."""
     emulators: tuple[Emulator, ...] = ()
     speed: Speed | None = None
 
@@ -41,10 +45,11 @@ class _Tables(msgspec.Struct, frozen=True):
     schema: Literal[1]
     name: str
     title: str
-    sources: tuple[str, ...]
+    sources: dict[str, str]
     cpu: dict[str, Any]
     memory: dict[str, Any]
     runtime: dict[str, Any]
+    npu: dict[str, Any] | None = None
     emulator: tuple[dict[str, Any], ...] = ()
     speed: dict[str, Any] | None = None
 
@@ -60,12 +65,13 @@ def names() -> list[str]:
 
 
 def path_of(name: str) -> Path:
-    """The file of a target given by name or by path. Raises TargetError."""
+    """The file of a target given by name (`nucleo-l4r5zi`, in any case) or by path. Raises TargetError."""
     if name.endswith(".toml"):
         return Path(name)
-    if name not in names():
-        raise TargetError(f"no target {name!r}; {suggest(name, names())}, or give the path of a .toml file")
-    return folder() / f"{name}.toml"
+    normal = name.lower().replace("-", "_")
+    if normal not in names():
+        raise TargetError(f"no target {name!r}; {suggest(normal, names())}, or give the path of a .toml file")
+    return folder() / f"{normal}.toml"
 
 
 def load(name: str) -> Target:
@@ -92,10 +98,11 @@ def from_table(table: Mapping[str, Any], where: str) -> Target:
         build(Cpu, raw.cpu, f"{where}: cpu", TargetError),
         build(Memory, raw.memory, f"{where}: memory", TargetError),
         build(Runtime, raw.runtime, f"{where}: runtime", TargetError),
+        None if raw.npu is None else build(Npu, raw.npu, f"{where}: npu", TargetError),
     )
     return Target(
         device,
-        raw.sources,
+        resolve({key: table[key] for key in FACTS if key in table}, raw.sources, where),
         tuple(emulators),
         None if raw.speed is None else build(Speed, raw.speed, f"{where}: speed", TargetError),
     )

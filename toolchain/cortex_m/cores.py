@@ -40,7 +40,9 @@ class Core(msgspec.Struct, frozen=True):
 
 MIB = 1 << 20
 _MPS2 = Memory(0x0, 0x400, 0x20000000, 0x21000000, 4 * MIB - 1024, 4 * MIB, 16 * MIB)
-"""ZBT RAM and PSRAM of AN385, AN386 and AN500 (QEMU: hw/arm/mps2.c)."""
+"""ZBT RAM and PSRAM of AN385 and AN386 (QEMU: hw/arm/mps2.c)."""
+_AN500 = Memory(0x0, 0x400, 0x20000000, 0x60000000, 4 * MIB - 1024, 4 * MIB, 16 * MIB)
+"""The same of AN500, whose PSRAM lies elsewhere."""
 _AN505 = Memory(0x10000000, 0x10000400, 0x38000000, 0x80000000, 4 * MIB - 1024, 4 * MIB, 16 * MIB)
 """The secure side of AN505 (QEMU: hw/arm/mps2-tz.c)."""
 _AN547 = Memory(0x0, 0x70000000, 0x71000000, 0x72000000, 16 * MIB, 16 * MIB, 64 * MIB)
@@ -53,7 +55,7 @@ CORES = {
         Core("cortex-m0plus", "cortex_m0plus", "eabi", "CORTEX_M0", None, _MPS2, "executed as Cortex-M0, which has the same instructions"),
         Core("cortex-m3", "cortex_m3", "eabi", "CORTEX_M3", "mps2-an385", _MPS2),
         Core("cortex-m4", "cortex_m4", "eabihf", "CORTEX_M4", "mps2-an386", _MPS2),
-        Core("cortex-m7", "cortex_m7", "eabihf", "CORTEX_M7", "mps2-an500", _MPS2),
+        Core("cortex-m7", "cortex_m7", "eabihf", "CORTEX_M7", "mps2-an500", _AN500),
         Core("cortex-m33", "cortex_m33+dsp", "eabihf", "CORTEX_M33", "mps2-an505", _AN505),
         Core("cortex-m55", "cortex_m55+mve_fp+dsp", "eabihf", None, "mps3-an547", _AN547),
         Core(
