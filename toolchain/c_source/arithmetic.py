@@ -35,6 +35,19 @@ def fixed_point(real: float) -> Scale:
     return Scale(multiplier, max(exponent, 0), max(-exponent, 0))
 
 
+def requantized(value: int, scale: Scale) -> int:
+    """`value * scale` with two roundings, as sct_requantize computes it: MultiplyByQuantizedMultiplier."""
+    product = ((value << scale.left) * scale.multiplier + (1 << 30)) >> 31
+    half = 1 << scale.right >> 1
+    return product + half >> scale.right if product >= 0 or not scale.right else -(-product + half >> scale.right)
+
+
+def requantized_once(value: int, scale: Scale) -> int:
+    """`value * scale` with one rounding, halves upwards, as sct_requantize_once computes it."""
+    total = 31 - scale.left + scale.right
+    return value * scale.multiplier + (1 << total - 1) >> total
+
+
 def shared_by(scale: Scale, count: int) -> Scale:
     """`scale / count`, as QuantizedMeanOrSum folds the number of values into the factor (kernels/internal/reference/reduce.h)."""
     exponent = scale.left - scale.right

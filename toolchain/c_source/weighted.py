@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from toolchain.c_source.arithmetic import Scale, fixed_point, limits, scale_of, zero_of
+from toolchain.c_source.arithmetic import Scale, fixed_point, limits, requantized, requantized_once, scale_of, zero_of
 from toolchain.c_source.calls import Builder, Call, Constant, Scratch, Settings, Use, scales
 from toolchain.c_source.graph import Graph
 from toolchain.data import Array
 from toolchain.errors import ModelError
 from toolchain.tflite_file import Operator, Tensor
+
+ACCUMULATORS = 1 << 30
+"""What a sum, shifted left by its factor, has to stay below (sct_requantize). Converters give dead channels biases of 2^30: such
+a channel, whose answer is the same for every input, is stored as that answer."""
+
+ONE = Scale(1 << 30, 1, 0)
 
 COLUMNS = 4
 """SCT_COLUMNS in sct_kernels.h."""
@@ -50,9 +57,9 @@ def conv(graph: Graph, op: Operator) -> list[Call]:
         raise ModelError("groups")
     slide = window(x, y, (filters.shape[1], filters.shape[2]), op.options)
     weights = graph.value(filters.index)
-    patch = COLUMNS * weights[0].size
-    arguments = _weights(graph, op, weights.reshape(len(weights), -1))
-    return [Call("conv", (slide, Use(x.index), *arguments, Use(y.index), Scratch(patch)))]
+    widened = COLUMNS * 2 * -(-weights[0].size // 4) * 4  # the DSP extension's halfwords, and behind them a patch
+    arguments = _weights(graph, op, weights.reshape(len(weights), -1), requantized)
+    return [Call("conv", (slide, Use(x.index), *arguments, Use(y.index), Scratch(widened + weights[0].size)))]
 
 
 def depthwise(graph: Graph, op: Operator) -> list[Call]:
@@ -61,8 +68,8 @@ def depthwise(graph: Graph, op: Operator) -> list[Call]:
     slide = window(x, y, (filters.shape[1], filters.shape[2]), op.options)
     weights = graph.value(filters.index)
     channels = weights.reshape(-1, weights.shape[3]).T
-    filters_, bias, factors = _weights(graph, op, channels)
-    stored = Constant(filters_.label, filters_.type, weights)
+    kept, bias, factors = _weights(graph, op, channels, requantized)
+    stored = Constant(kept.label, kept.type, kept.values.T.reshape(weights.shape))
     patch = filters.shape[1] * filters.shape[2] * x.shape[3]
     return [Call("depthwise", (slide, Use(x.index), stored, bias, factors, Use(y.index), Scratch(patch)))]
 
@@ -79,13 +86,14 @@ def dense(graph: Graph, op: Operator) -> list[Call]:
             "out_zero": zero_of(y), "minimum": minimum, "maximum": maximum,
         },
     )  # fmt: skip
-    return [Call("dense", (shape, Use(x.index), *_weights(graph, op, graph.value(filters.index)), Use(y.index)))]
+    arguments = _weights(graph, op, graph.value(filters.index), requantized_once)
+    return [Call("dense", (shape, Use(x.index), *arguments, Use(y.index)))]
 
 
-def _weights(graph: Graph, op: Operator, channels: Array) -> tuple[Constant, Constant, Constant]:
+def _weights(graph: Graph, op: Operator, channels: Array, requantize: Callable[[int, Scale], int]) -> tuple[Constant, Constant, Constant]:
     """Filters `[channels, inputs]`, biases that take the input's zero point, and factors.
 
-    Raises ModelError where an accumulator could leave 32 bits on its way through the kernels.
+    Raises ModelError where an accumulator could leave the kernels' range on its way.
     """
     x, filters, y = (graph.tensor(index) for index in (*op.inputs[:2], op.outputs[0]))
     if filters.dtype != "INT8" or any(filters.zero_point):
@@ -95,16 +103,17 @@ def _weights(graph: Graph, op: Operator, channels: Array) -> tuple[Constant, Con
     bias = given.astype(np.int64) - zero_of(x) * wide.sum(axis=1)
     per_channel = filters.scale if len(filters.scale) == len(channels) else filters.scale * len(channels)
     factors = [fixed_point(scale_of(x) * scale / scale_of(y)) for scale in per_channel]
-    largest = np.abs(bias) + 128 * np.abs(wide).sum(axis=1)
-    for channel, (bound, factor) in enumerate(zip(largest.tolist(), factors, strict=True)):
-        if not _stays_in_32_bits(bound, factor):
-            raise ModelError(f"channel {channel} of {filters.name!r} can reach sums of {bound:,}, beyond the kernels' 32 bits")
-    return Constant("filters", "int8_t", channels), Constant("bias", "int32_t", bias), scales(factors)
-
-
-def _stays_in_32_bits(bound: int, factor: Scale) -> bool:
-    raised = bound << factor.left
-    return raised < 2**31 and raised * factor.multiplier // 2**31 + (1 << factor.right >> 1) < 2**31
+    spread = 128 * np.abs(wide).sum(axis=1)
+    kept, (minimum, maximum) = channels.copy(), limits(y, op.options["fusedActivationFunction"])
+    for channel, (center, reach) in enumerate(zip(bias.tolist(), spread.tolist(), strict=True)):
+        if abs(center) + reach << factors[channel].left < ACCUMULATORS:
+            continue
+        ends = (requantize(total, factors[channel]) + zero_of(y) for total in (center - reach, center + reach))
+        lowest, highest = (min(max(end, minimum), maximum) for end in ends)
+        if lowest != highest:
+            raise ModelError(f"channel {channel} of {filters.name!r} can reach sums of {abs(center) + reach:,}, beyond the kernels' range")
+        kept[channel], bias[channel], factors[channel] = 0, lowest - zero_of(y), ONE
+    return Constant("filters", "int8_t", kept), Constant("bias", "int32_t", bias), scales(factors)
 
 
 BUILDERS: dict[str, Builder] = {"CONV_2D": conv, "DEPTHWISE_CONV_2D": depthwise, "FULLY_CONNECTED": dense}

@@ -56,7 +56,10 @@ def execute(program: Program, image: Image, rows: list[list[Array]], traced: int
             layers.append(tuple(map(reader.tensor, steps)))
         outputs.append([reader.tensor(tensor) for tensor in program.outputs])
     return Execution(
-        tuple(layers), tuple(map(np.concatenate, zip(*outputs, strict=True))), counts.without(*image.guest), int(reader.values(np.uint32, 1)[0])
+        tuple(layers),
+        tuple(map(np.concatenate, zip(*outputs, strict=True))),
+        counts.without(*image.guest),
+        int(reader.values(np.uint32, 1)[0]),
     )
 
 

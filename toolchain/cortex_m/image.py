@@ -48,10 +48,12 @@ def build(package: Package, core: Core) -> Image:
         folder = Path(scratch)
         package.write(folder)
         _guest(package, core, places, folder)
-        files = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in (".c", ".h", ".ld") and path.name != "example.c"}
+        files = {
+            path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in (".c", ".h", ".ld") and path.name != "example.c"
+        }
     arguments = [
-        *("-target", f"thumb-freestanding-{core.abi}"), f"-mcpu={core.compiled_as}", "-O2", "-std=c99", "-ffreestanding", "-fno-sanitize=all",
-        *("-fno-stack-protector", "-ffunction-sections", "-fdata-sections", "-include", "guest.h"),
+        *("-target", f"thumb-freestanding-{core.abi}"), f"-mcpu={core.compiled_as}", "-O2", "-std=c99", "-ffreestanding",
+        *("-fno-sanitize=all", "-fno-stack-protector", "-ffunction-sections", "-fdata-sections", "-include", "guest.h"),
         *(name for name in sorted(files) if name.endswith(".c")), "-Wl,-T,guest.ld", "-Wl,--gc-sections",
     ]  # fmt: skip
     path = compiler.build(arguments, files, "guest.elf")

@@ -89,7 +89,7 @@ class _Counter:
         if self._lost.value:
             raise GuestError(f"{self._lost.value:,} executions could not be counted: too much code")
         used = np.flatnonzero(self._slots[:, 2])
-        blocks = {int(slot): Block(int(self._slots[slot, 0]), tuple(self._instructions(slot))) for slot in used}
+        blocks = {slot: Block(int(self._slots[slot, 0]), tuple(self._instructions(slot))) for slot in used.tolist()}
         return Counts(blocks, tuple(self._cuts), "thumb")
 
     def _instructions(self, slot: int) -> Iterator[bytes]:

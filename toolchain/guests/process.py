@@ -27,6 +27,9 @@ class Limits(msgspec.Struct, frozen=True):
     """Resident memory of the emulator's process."""
 
 
+STANDARD = Limits()
+
+
 def find(program: str) -> str:
     """The path of an emulator. Raises DependencyError with the command that installs it."""
     found = shutil.which(program)
@@ -39,7 +42,7 @@ class Guest:
     """A running emulator; leaving the block ends it. Its output goes to files in `folder`."""
 
     def __init__(
-        self, command: Sequence[str], folder: Path, limits: Limits = Limits(), environment: Mapping[str, str] | None = None
+        self, command: Sequence[str], folder: Path, limits: Limits = STANDARD, environment: Mapping[str, str] | None = None
     ) -> None:
         self._limits, self._deadline = limits, time.monotonic() + limits.seconds
         self._output, self._errors = folder / "stdout.txt", folder / "stderr.txt"
@@ -89,7 +92,7 @@ class Guest:
         return " | ".join((self.output + self.errors).strip().splitlines()[-3:])[:400] or "none"
 
 
-def run(command: Sequence[str], folder: Path, limits: Limits = Limits(), environment: Mapping[str, str] | None = None) -> Guest:
+def run(command: Sequence[str], folder: Path, limits: Limits = STANDARD, environment: Mapping[str, str] | None = None) -> Guest:
     """Run an emulator to its end. Raises GuestError at a limit, after a crash, and for an exit status other than 0."""
     with Guest(command, folder, limits, environment) as guest:
         if status := guest.wait():

@@ -5,10 +5,9 @@
 #define SCT_DOT_H
 
 #include "sct_kernels.h"
+#include "sct_simd.h"
 
-#if defined(__ARM_FEATURE_MVE)
-
-#include <arm_mve.h>
+#if defined(SCT_MVE)
 
 static inline void sct_dot(const int8_t *row, const int8_t *four, int32_t step, int32_t length, int32_t sums[4]) {
   const int8_t *second = four + step, *third = second + step, *fourth = third + step;
@@ -25,9 +24,7 @@ static inline void sct_dot(const int8_t *row, const int8_t *four, int32_t step, 
   sums[0] = a, sums[1] = b, sums[2] = c, sums[3] = d;
 }
 
-#elif defined(__ARM_FEATURE_DSP) && defined(__ARM_FEATURE_SIMD32)
-
-#include <arm_acle.h>
+#elif defined(SCT_DSP)
 
 /* Four bytes from anywhere: these cores load unaligned words. */
 static inline uint32_t sct_word(const int8_t *bytes) {
@@ -66,13 +63,12 @@ static inline void sct_dot(const int8_t *row, const int8_t *four, int32_t step, 
 
 static inline void sct_dot(const int8_t *row, const int8_t *four, int32_t step, int32_t length, int32_t sums[4]) {
   const int8_t *second = four + step, *third = second + step, *fourth = third + step;
+  int32_t a = sums[0], b = sums[1], c = sums[2], d = sums[3];
   for (int32_t i = 0; i < length; ++i) {
-    int32_t shared = row[i];
-    sums[0] += shared * four[i];
-    sums[1] += shared * second[i];
-    sums[2] += shared * third[i];
-    sums[3] += shared * fourth[i];
+    const int32_t shared = row[i];
+    a += shared * four[i], b += shared * second[i], c += shared * third[i], d += shared * fourth[i];
   }
+  sums[0] = a, sums[1] = b, sums[2] = c, sums[3] = d;
 }
 
 #endif
