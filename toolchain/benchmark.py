@@ -60,7 +60,8 @@ def check(path: Path, target_name: str, *, limit_s: float = 300.0, progress: Pro
     artifact = Artifact.of(path)
     with Worker(progress) as worker:
         facts = worker.call("toolchain.bench_jobs:facts", path, bench_jobs.Facts, path.name, limit_s)
-    found = measurement.on_target(artifact.path, facts.activation_dtypes, chosen, None, measurement.Options(limit_s=limit_s), progress)
+    options = measurement.Options(limit_s=limit_s)
+    (found,) = measurement.on_targets([(artifact.path, facts.activation_dtypes)], [chosen], None, options, progress)
     if found.fits is None:
         raise DependencyError("; ".join(found.reasons))
     return found

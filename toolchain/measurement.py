@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import msgspec
 from toolchain import bench_jobs
 from toolchain.artifact import Artifact
 from toolchain.data import Dataset
-from toolchain.emulator import EmulatorResult
+from toolchain.emulator import Emulator, EmulatorResult
 from toolchain.errors import ToolchainError
 from toolchain.measure.fit import fit
 from toolchain.measure.latency import Timing
@@ -74,38 +76,54 @@ def measure(
         )
         with Worker(progress) as worker:
             timed = worker.call("toolchain.bench_jobs:time_all", timing, bench_jobs.Timed, "latency", options.limit_s)
+    reports = iter(on_targets([(c.artifact.path, e.facts.activation_dtypes) for c, e in zip(candidates, examined, strict=True)],
+                              targets, data, options, progress))  # fmt: skip
     rows, skipped = [], []
     for candidate, found, latency in zip(candidates, examined, timed.latencies, strict=True):
-        on_targets = tuple(
-            on_target(candidate.artifact.path, found.facts.activation_dtypes, target, data, options, progress) for target in targets
-        )
-        rows.append(_row(candidate, found, latency, on_targets))
+        of_file = tuple(next(reports) for _ in targets)
+        rows.append(_row(candidate, found, latency, of_file))
         skipped += [
             Skipped(f"{candidate.name} on {row.target}", result.emulator, f"{result.status}: {result.reason}")
-            for row in on_targets
+            for row in of_file
             for result in row.results
             if result.status != "ok"
         ]
     return Benchmark(timed.host, tuple(rows), tuple(skipped))
 
 
-def on_target(
-    path: Path, activation_dtypes: Sequence[str], target: Target, data: Dataset | None, options: Options, progress: Progress
-) -> TargetReport:
-    """Run every emulator of a target on a file, each in its own process, and judge the fit."""
-    results: list[EmulatorResult] = []
-    if path.suffix.removeprefix(".") in target.device.runtime.formats:
-        for emulator in target.emulators:
-            kind = str(emulator.__struct_config__.tag)
-            job = bench_jobs.EmulateJob(kind, msgspec.to_builtins(emulator), target.device, path, data, options.synthetic, options.seed)
-            with Worker(progress) as worker:
-                try:
-                    results.append(
-                        worker.call("toolchain.bench_jobs:emulate", job, EmulatorResult, f"{path.name} on {target.name}", options.limit_s)
-                    )
-                except ToolchainError as err:  # a crash or a hang of the guest is a result
-                    results.append(EmulatorResult(emulator=kind, how="executed", status="refused", reason=str(err)))
-    return fit(path, activation_dtypes, target, results)
+def on_targets(
+    files: Sequence[tuple[Path, Sequence[str]]], targets: Sequence[Target], data: Dataset | None, options: Options, progress: Progress
+) -> list[TargetReport]:
+    """Run every emulator of every target on every file (with its activation types), and judge the fits: file by file, target by target.
+
+    Nothing is timed here, so that emulators run side by side, each in its own process.
+    """
+    pairs = [(path, dtypes, target) for path, dtypes in files for target in targets]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        waiting = [
+            [pool.submit(_emulate, emulator, path, target, data, options, progress) for emulator in _suited(target, path)]
+            for path, _, target in pairs
+        ]
+        return [
+            fit(path, dtypes, target, [future.result() for future in futures])
+            for (path, dtypes, target), futures in zip(pairs, waiting, strict=True)
+        ]
+
+
+def _suited(target: Target, path: Path) -> tuple[Emulator, ...]:
+    return target.emulators if path.suffix.removeprefix(".") in target.device.runtime.formats else ()
+
+
+def _emulate(emulator: Emulator, path: Path, target: Target, data: Dataset | None, options: Options, progress: Progress) -> EmulatorResult:
+    kind = str(emulator.__struct_config__.tag)
+    job = bench_jobs.EmulateJob(kind, msgspec.to_builtins(emulator), target.device, path, data, options.synthetic, options.seed)
+    with Worker(progress) as worker:
+        try:
+            found = worker.call("toolchain.bench_jobs:emulate", job, EmulatorResult, f"{path.name} on {target.name}", options.limit_s)
+            assert isinstance(found, EmulatorResult)
+            return found
+        except ToolchainError as err:  # a crash or a hang of the guest is a result
+            return EmulatorResult(emulator=kind, how="executed", status="refused", reason=str(err))
 
 
 def _row(candidate: Candidate, found: bench_jobs.Examined, latency: Latency, targets: tuple[TargetReport, ...]) -> ArtifactReport:

@@ -47,7 +47,7 @@ def execute(program: Program, image: Image, rows: list[list[Array]], traced: int
     answers = -(-(PLAN_BYTES + len(examples)) // ALIGNMENT) * ALIGNMENT
     plan = struct.pack("<4I", len(rows), traced, image.input_bytes, answers) + examples
     run = qemu_machine.execute if machine == "qemu" else unicorn_machine.execute
-    content, counts = run(image, plan, answers)
+    content, counts = run(image, plan, answers, len(program.steps))
     reader = _Reader(content)
     steps = [program.tensors[step.operator.outputs[0]] for step in program.steps]
     layers, outputs = [], []

@@ -30,10 +30,11 @@ def missing() -> str | None:
     return compiler.missing()
 
 
-def execute(image: Image, plan: bytes, answers: int) -> tuple[bytes, Counts]:
+def execute(image: Image, plan: bytes, answers: int, layers: int) -> tuple[bytes, Counts]:
     """Run an image on what `plan` puts at its `outside`; returns what lies from `answers` on, and what was executed.
 
-    Counts are cut each time a layer is done. Raises GuestError for a fault and after five minutes.
+    Counts are cut each time a layer is done, and end with the first `layers`: uncounted code runs faster. Raises
+    GuestError for a fault and after five minutes.
     """
     unicorn: Any = require("unicorn", "emulate")
     arm: Any = require("unicorn.arm_const", "emulate")
@@ -45,8 +46,7 @@ def execute(image: Image, plan: bytes, answers: int) -> tuple[bytes, Counts]:
         engine.mem_map(start, -(-size // 4096) * 4096)
     for address, content in (*segments(image.path), (memory.outside, plan)):
         engine.mem_write(address, content)
-    counter = _Counter(engine)
-    engine.hook_add(unicorn.UC_HOOK_CODE, lambda *_: counter.cut(), begin=image.layer_done, end=image.layer_done)
+    counter = _Counter(engine, image.layer_done, layers)
     stack, start = np.frombuffer(engine.mem_read(memory.boot, 8), np.uint32).tolist()
     engine.reg_write(arm.UC_ARM_REG_SP, stack)
     try:
@@ -55,14 +55,13 @@ def execute(image: Image, plan: bytes, answers: int) -> tuple[bytes, Counts]:
         raise GuestError(f"the core faulted at 0x{engine.reg_read(arm.UC_ARM_REG_PC):x} ({err})") from None
     if engine.reg_read(arm.UC_ARM_REG_PC) != image.done:
         raise GuestError(f"the guest did not end within {LIMIT_S:.0f} s")
-    counter.cut()
     return bytes(engine.mem_read(memory.outside + answers, memory.outside_bytes - answers)), counter.counts()
 
 
 class _Counter:
     """Counts blocks in C; the table is read at every cut."""
 
-    def __init__(self, engine: Any) -> None:
+    def __init__(self, engine: Any, layer_done: int, cuts: int) -> None:
         unicorn: Any = require("unicorn", "emulate")
         native: Any = require("unicorn.unicorn_py3.unicorn", "emulate")
         source = (Path(__file__).parent / "unicorn_hook.c").read_bytes()
@@ -71,26 +70,32 @@ class _Counter:
         self._slots = np.ctypeslib.as_array((ctypes.c_uint64 * (3 * 65536)).in_dll(library, "sct_slots")).reshape(-1, 3)
         self._lost = ctypes.c_uint64.in_dll(library, "sct_lost")
         self._slots[:], self._lost.value = 0, 0
-        self._cuts: list[dict[int, int]] = []
-        self._before = np.zeros(len(self._slots), np.uint64)
-        handle, function = ctypes.c_size_t(), ctypes.cast(library.sct_block, ctypes.c_void_p)
+        self._segments: list[dict[int, int]] = []
+        self._wanted, self._before = cuts, np.zeros(len(self._slots), np.uint64)
+        self._blocks, function = ctypes.c_size_t(), ctypes.cast(library.sct_block, ctypes.c_void_p)
         everywhere = ctypes.c_uint64(1), ctypes.c_uint64(0)  # a beginning beyond the end means all addresses
-        status = native.uclib.uc_hook_add(engine._uch, ctypes.byref(handle), unicorn.UC_HOOK_BLOCK, function, None, *everywhere)
+        self._uclib = native.uclib
+        status = self._uclib.uc_hook_add(engine._uch, ctypes.byref(self._blocks), unicorn.UC_HOOK_BLOCK, function, None, *everywhere)
         if status:
             raise GuestError(f"unicorn does not count (error {status})")
+        self._marks = engine.hook_add(unicorn.UC_HOOK_CODE, lambda *_: self._cut(), begin=layer_done, end=layer_done)
 
-    def cut(self) -> None:
+    def _cut(self) -> None:
+        if len(self._segments) == self._wanted:
+            return
         executed = self._slots[:, 2].copy()
         changed = np.flatnonzero(executed != self._before)
-        self._cuts.append(dict(zip(changed.tolist(), (executed - self._before)[changed].tolist(), strict=True)))
+        self._segments.append(dict(zip(changed.tolist(), (executed - self._before)[changed].tolist(), strict=True)))
         self._before = executed
+        if len(self._segments) == self._wanted:
+            self._uclib.uc_hook_del(self._engine._uch, self._blocks)
 
     def counts(self) -> Counts:
         if self._lost.value:
             raise GuestError(f"{self._lost.value:,} executions could not be counted: too much code")
         used = np.flatnonzero(self._slots[:, 2])
         blocks = {slot: Block(int(self._slots[slot, 0]), tuple(self._instructions(slot))) for slot in used.tolist()}
-        return Counts(blocks, tuple(self._cuts), "thumb")
+        return Counts(blocks, tuple(self._segments), "thumb")
 
     def _instructions(self, slot: int) -> Iterator[bytes]:
         """Split a block: 11101, 11110 and 11111 begin an instruction of four bytes (Armv7-M ARM, A5.1)."""

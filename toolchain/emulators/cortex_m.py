@@ -28,12 +28,12 @@ from toolchain.runners.litert_layers import Layers
 TRACED = 2
 """Examples of which the answer of every layer is compared."""
 EXAMPLES = (TRACED, 100)
-MACS = 150_000_000
-"""As many examples are run as take about so many multiply-accumulates: seconds on an emulated core."""
+MACS: dict[Machine, int] = {"unicorn": 40_000_000, "qemu": 400_000_000}
+"""As many examples are run as take about so many multiply-accumulates: a few seconds on an emulated core."""
 
 
 class CortexM(Emulator, frozen=True, tag="cortex_m"):
-    """The device's core, in the emulator that needs only Python packages where that knows the core."""
+    """The device's core: in QEMU where it is installed, else in unicorn, which needs only Python packages; both count the same."""
 
     machine: Literal["auto", "unicorn", "qemu"] = "auto"
 
@@ -59,17 +59,19 @@ class CortexM(Emulator, frozen=True, tag="cortex_m"):
                 return _without(file, "unavailable", missing)
             program = compile_file(file)
             image = build(Package(program, file.stem), core)
-            rows, examples = _rows(file, program, image, inputs)
-            found = execute(program, image, rows, min(TRACED, examples), machine)
+            rows = _rows(file, program, image, inputs, MACS[machine])
+            found = execute(program, image, rows, min(TRACED, len(rows)), machine)
         except DependencyError as err:
             return _without(file, "unavailable", str(err))
         except ToolchainError as err:
             return _without(file, "refused", str(err))
-        return _result(file, program, image, found, rows, None if labels is None else labels[:examples], machine)
+        return _result(file, program, image, found, rows, None if labels is None else labels[: len(rows)], machine)
 
     def _machine(self, core: Core) -> Machine:
         """Raises TargetError where the machine asked for does not know the core."""
-        chosen: Machine = self.machine if self.machine != "auto" else "unicorn" if core.unicorn else "qemu"
+        chosen = self.machine
+        if chosen == "auto":
+            chosen = "qemu" if core.machine and (qemu_machine.missing() is None or not core.unicorn) else "unicorn"
         if (core.unicorn if chosen == "unicorn" else core.machine) is None:
             raise TargetError(f"{chosen} has no machine for {core.name} with memory enough; leave `machine` at auto")
         return chosen
@@ -79,14 +81,14 @@ def _without(file: Path, status: Literal["unavailable", "refused"], reason: str)
     return EmulatorResult(emulator="cortex_m", how="executed", status=status, reason=reason.removeprefix(f"{file.name}: "))
 
 
-def _rows(file: Path, program: Program, image: Image, inputs: list[Array]) -> tuple[list[list[Array]], int]:
+def _rows(file: Path, program: Program, image: Image, inputs: list[Array], macs: int) -> list[list[Array]]:
     """Examples as the file stores them, one row each. Raises GuestError where not one fits the emulator's memory."""
-    wanted = int(np.clip(MACS // max(program.macs or 1, 1), *EXAMPLES))
+    wanted = int(np.clip(macs // max(program.macs or 1, 1), *EXAMPLES))
     count = min(wanted, len(inputs[0]), capacity(program, image, TRACED))
     if count < 1:
         raise GuestError(f"an example and the answers of its layers do not fit the emulator's {image.core.memory.outside_bytes:,} B")
     stored = LiteRT(file, kernels="reference").quantize([x[:count] for x in inputs])
-    return [[x[i : i + 1] for x in stored] for i in range(count)], count
+    return [[x[i : i + 1] for x in stored] for i in range(count)]
 
 
 def _result(
