@@ -5,6 +5,7 @@ Files that ship lie in `targets/`; `./mine.toml` from anywhere works the same. d
 
 from __future__ import annotations
 
+import difflib
 import importlib.resources
 import tomllib
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ from toolchain import registry
 from toolchain.device import Cpu, Device, Memory, Npu, Runtime, Speed
 from toolchain.emulator import Emulator
 from toolchain.errors import TargetError
-from toolchain.settings import build, suggest
+from toolchain.settings import build
 from toolchain.sourced import resolve
 
 FACTS = ("cpu", "memory", "runtime", "npu", "speed")
@@ -70,7 +71,9 @@ def path_of(name: str) -> Path:
         return Path(name)
     normal = name.lower().replace("-", "_")
     if normal not in names():
-        raise TargetError(f"no target {name!r}; {suggest(normal, names())}, or give the path of a .toml file")
+        near = difflib.get_close_matches(normal, names(), n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise TargetError(f"no target {name!r}; {hint}see: secateur targets, or give the path of a .toml file")
     return folder() / f"{normal}.toml"
 
 

@@ -32,13 +32,16 @@ def check(
 
         print(dumps(found).decode(), end="")
     else:
-        print(f"{file.name} {'fits' if found.fits else 'does not fit'} {found.target}")
         memory = load(target).device.memory
-        flash = "a file system" if memory.flash_bytes is None else f"{memory.flash_bytes:,}"
-        sram = "unknown" if found.sram_bytes is None else f"{found.sram_bytes:,}"
-        print(f"flash {found.flash_bytes:,} of {flash} B, of it {memory.reserved_flash_bytes:,} reserved for firmware")
-        print(f"SRAM {sram} of {memory.sram_bytes:,} B, of it {memory.reserved_sram_bytes:,} reserved for firmware")
+        print(f"{file.name} {'fits' if found.fits else 'does not fit'} {found.target}")
         for reason in found.reasons:
             print(f"- {reason}")
+        if memory.flash_bytes is not None:
+            print(f"flash {found.flash_bytes:,} of {memory.flash_bytes:,} B, of it {memory.reserved_flash_bytes:,} reserved for firmware")
+        if memory.sram_bytes is not None:
+            sram = "unknown" if found.sram_bytes is None else f"{found.sram_bytes:,}"
+            print(f"SRAM {sram} of {memory.sram_bytes:,} B, of it {memory.reserved_sram_bytes:,} reserved for firmware")
+        for note in found.notes:
+            print(f"note: {note}")
     if not found.fits:
         raise typer.Exit(1)
