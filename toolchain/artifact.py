@@ -19,6 +19,8 @@ class Format(StrEnum):
     SAVED_MODEL = "saved_model"
     TFLITE = "tflite"
     ONNX = "onnx"
+    C_SOURCE = "c_source"
+    """A folder of C files."""
 
 
 class Artifact(msgspec.Struct, frozen=True):

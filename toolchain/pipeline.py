@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import importlib.metadata
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from toolchain import cache, jobs, keras_models, measurement, recipe, report, target
+from toolchain import cache, checksums, jobs, keras_models, measurement, recipe, report, target
 from toolchain.artifact import Artifact, Format
 from toolchain.data import Dataset
 from toolchain.errors import StorageError, ToolchainError
@@ -126,7 +126,8 @@ def run(
     plan.check_accepts(model, artifact.format)
     if artifact.format is Format.KERAS and not trust:
         keras_models.check_safe(model, keras_models.read_config(model)[0])
-    products = [export.name for export in plan.exports]
+    exports = _exports(plan)
+    products = [export.name for export in exports]
     _check_free(out, [*products, *(["final.keras"] if plan.stages else []), "report.json", "report.html"])
     store = cache.Cache()
     dataset = open_data(data, "run", plan.data, plan.seed, store, progress) if data else None
@@ -135,9 +136,8 @@ def run(
         work = Run(artifact, plan, dataset, trust, store, worker)
         original, outputs = work.original()
         final = work.stages()
-        candidates = [
-            measurement.Candidate(export.name, export.scheme, Artifact.of(work.export(export, final, limit_s))) for export in plan.exports
-        ]
+        made = [(export, work.export(export, final, limit_s)) for export in exports]
+    candidates = [measurement.Candidate(export.name, export.scheme, Artifact.of(path)) for export, path in made if not _is_package(export)]
     entry = cache.key("benchmark", [c.artifact.digest for c in candidates], dataset, chosen, options, outputs)
     measured = work.cached(
         "benchmark",
@@ -145,10 +145,13 @@ def run(
         measurement.Benchmark,
         lambda scratch: measurement.measure(candidates, dataset, outputs, chosen, options, progress),
     )
-    found = _report(work, original, measured, plan)
+    rows = {row.name: row for row in measured.artifacts}
+    rows |= {export.name: _packaged(export, path, rows) for export, path in made if _is_package(export)}
+    work.skipped += [report.Skipped(export.name, "accuracy and latency", PACKAGE) for export in exports if _is_package(export)]
+    found = _report(work, original, measured, [rows[name] for name in products])
     _remove_stale(out, {*products, *(["final.keras"] if plan.stages else [])})
-    for candidate in candidates:
-        copy(candidate.artifact.path, out / candidate.name)
+    for export, path in made:
+        (checksums.deliver if _is_package(export) else copy)(path, out / export.name)
     if plan.stages:
         copy(final[0], out / "final.keras")
     write(out / "report.html", render(found).encode())
@@ -156,8 +159,42 @@ def run(
     return found
 
 
-def _report(work: Run, original: jobs.Original, measured: measurement.Benchmark, plan: recipe.Recipe) -> report.Report:
-    artifact, data, sizes = work.model, work.data, size(work.model.path)
+PACKAGE = "C is not run by a runtime of this machine; how its answers were compared, and its cost on cores, stand in its README.md"
+
+
+def _exports(plan: recipe.Recipe) -> list[Export]:
+    """What is written: a C package brings the file that it holds, which is what can be measured."""
+    found = [part for export in plan.exports for part in ((export.source, export) if _is_package(export) else (export,)) if part]
+    return list({export.name: export for export in found}.values())
+
+
+def _is_package(export: Export) -> bool:
+    return export.produces is Format.C_SOURCE
+
+
+def _packaged(export: Export, path: Path, rows: Mapping[str, report.ArtifactReport]) -> report.ArtifactReport:
+    """The row of a C package: its size, and what its .tflite says about weights and work."""
+    assert export.source is not None
+    held, sizes = rows[export.source.name], size(path)
+    return report.ArtifactReport(
+        name=export.name,
+        path=str(path),
+        format=export.produces.value,
+        scheme=export.scheme,
+        digest=digest(path),
+        how="measured",
+        bytes=sizes.raw,
+        gzip_bytes=sizes.gzip,
+        zstd_bytes=sizes.zstd,
+        parameters=held.parameters,
+        nonzero_parameters=held.nonzero_parameters,
+        macs=held.macs,
+        operators=held.operators,
+    )
+
+
+def _report(work: Run, original: jobs.Original, measured: measurement.Benchmark, rows: Sequence[report.ArtifactReport]) -> report.Report:
+    artifact, data, sizes, plan = work.model, work.data, size(work.model.path), work.plan
     score = original.score
     return report.Report(
         secateur=importlib.metadata.version("secateur"),
@@ -188,7 +225,7 @@ def _report(work: Run, original: jobs.Original, measured: measurement.Benchmark,
             plan.seed,
         ),
         host=measured.host,
-        artifacts=tuple(_warned(row, original) for row in measured.artifacts),
+        artifacts=tuple(_warned(row, original) for row in rows),
         skipped=(*work.skipped, *measured.skipped),
         steps=tuple(work.steps),
     )
@@ -212,6 +249,8 @@ def _check_free(out: Path, names: Sequence[str]) -> None:
         ours = set()
     if foreign := [name for name in present if name not in ours]:
         raise StorageError(f"{out} already holds {', '.join(foreign)}, which no earlier run wrote; choose another --out")
+    for path in (out / name for name in present if (out / name).is_dir()):
+        checksums.check(path)
 
 
 def _remove_stale(out: Path, products: set[str]) -> None:
@@ -222,7 +261,11 @@ def _remove_stale(out: Path, products: set[str]) -> None:
         return
     for row in earlier.artifacts:
         path = out / row.name
-        if row.name not in products and path.is_file() and digest(path) == row.digest:
+        if row.name in products:
+            continue
+        if path.is_dir():
+            checksums.withdraw(path)
+        elif path.is_file() and digest(path) == row.digest:
             path.unlink()
     if earlier.settings.get("stages") and "final.keras" not in products:
         (out / "final.keras").unlink(missing_ok=True)

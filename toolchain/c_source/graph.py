@@ -17,11 +17,14 @@ class Graph:
     """One file. Tensors that do not depend on the inputs' values (constants, shapes) are known; LiteRT computed them."""
 
     def __init__(self, path: Path) -> None:
-        """Raises ModelError for a broken file, one with control flow, and one with a batch that is not 1."""
+        """Raises ModelError for a broken file, a float file, one with control flow, and one with a batch that is not 1."""
         self.path = path
         self.file = TfliteFile.read(path)
         if self.file.subgraphs != 1:
             raise ModelError(f"{path}: C is generated from one graph; this file has {self.file.subgraphs} (loops or branches)")
+        computed = self.file.activation_dtypes
+        if not {"INT8", "UINT8"} & set(computed):
+            raise ModelError(f"{path}: C is generated from an int8 file; this one computes in {', '.join(computed).lower()}")
         for index in (*self.file.inputs, *self.file.outputs):
             shape = self.tensor(index).shape
             if (shape and shape[0] != 1) or any(size < 1 for size in shape):

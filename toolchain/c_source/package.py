@@ -46,6 +46,9 @@ class Cost(msgspec.Struct, frozen=True):
     """What one inference takes on an emulated core, for the README."""
 
     core: str
+    emulator: str
+    note: str | None
+    """How what was emulated differs from the core."""
     flash_bytes: int
     ram_bytes: int
     stack_bytes: int
@@ -104,10 +107,14 @@ class Package:
         ):
             (folder / name).write_text(render(sources() / "package" / template, facts | more))
 
-    def write_readme(self, folder: Path, costs: Sequence[Cost], unmeasured: Sequence[str]) -> None:
-        """Write the README with what was measured, and why something was not."""
+    def write_readme(self, folder: Path, costs: Sequence[Cost], unmeasured: Sequence[str], compared: str | None) -> None:
+        """Write the README with what was compared and measured, and why something was not."""
         port_bytes = sum(nbytes(tensor) for tensor in (*self.program.inputs, *self.program.outputs))
-        facts = self.facts | {"costs": costs, "unmeasured": unmeasured, "macs": self.program.macs, "port_bytes": port_bytes}
+        compiler = f"ziglang {importlib.metadata.version('ziglang')}" if costs else None
+        facts = self.facts | {
+            "costs": costs, "unmeasured": unmeasured, "compared": compared, "compiler": compiler,
+            "macs": self.program.macs, "port_bytes": port_bytes,
+        }  # fmt: skip
         (folder / "README.md").write_text(render(sources() / "package" / "README.md.j2", facts))
 
     @property

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from toolchain.cli import bench, cache, check, demo, inspect, recipes, run, sensitivity, targets
+from toolchain.cli import bench, c_source, cache, check, compare, demo, inspect, recipes, run, sensitivity, targets
 from toolchain.errors import ToolchainError
 
 app = typer.Typer(
@@ -18,9 +18,11 @@ app = typer.Typer(
     epilog="Start with: secateur demo   then: secateur run edge_int8 --model my.keras --data my.npz --out out",
 )
 for command in (
-    demo.demo, run.run, bench.bench, check.check, inspect.inspect, sensitivity.sensitivity, targets.targets, recipes.recipes, cache.cache,
+    demo.demo, run.run, bench.bench, check.check, compare.compare, inspect.inspect, sensitivity.sensitivity,
+    targets.targets, recipes.recipes, cache.cache,
 ):  # fmt: skip
     app.command()(command)
+app.command("c-source")(c_source.c_source)
 
 
 def _version(wanted: bool) -> None:

@@ -52,13 +52,20 @@ def run(
 
 def show(report: Report, out: Path) -> None:
     """Print a finished run."""
-    from toolchain.cli import display
+    import msgspec
+
+    from toolchain.cli import c_source, display
+    from toolchain.packaging import Packaged
+    from toolchain.report import percent
 
     display.artifacts(f"{report.model.name} through {report.recipe}", report.artifacts)
     display.channels(report.steps)
+    for step in report.steps:
+        if made := step.details.get("package"):
+            c_source.costs(step.name, msgspec.convert(made, Packaged))
     display.skipped(report.skipped)
     if report.model.accuracy is not None and report.data is not None:
-        value = display.percent(report.model.metric, report.model.accuracy)
+        value = percent(report.model.metric, report.model.accuracy)
         print(f"original model: {report.model.metric} {value} on {report.data.test:,} test examples")
     cached = sum(step.cached for step in report.steps)
     print(f"{len(report.steps)} steps, {cached} of them from the cache; wrote {out}/report.json and {out}/report.html")
