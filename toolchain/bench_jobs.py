@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from toolchain import registry
+from toolchain import comparison, registry
 from toolchain.artifact import Format, sniff
+from toolchain.comparison import Comparison
 from toolchain.data import Array, Dataset, save_outputs
 from toolchain.device import Device
 from toolchain.emulator import Emulator, EmulatorResult
@@ -136,12 +137,37 @@ def time_all(job: TimeJob, progress: Progress) -> Timed:
 
 def emulate(job: EmulateJob, progress: Progress) -> EmulatorResult:
     """Run one emulator of a target."""
-    cls = registry.find("emulators", job.kind, "kind", TargetError)
-    emulator: Emulator = msgspec.convert(job.settings, cls)
+    emulator, inputs, labels = _prepared(job)
     progress(f"{job.path.name} on {job.kind}", 0, 0)
+    return emulator.run(job.path, inputs, labels, job.device)
+
+
+class CompareJob(msgspec.Struct, frozen=True):
+    """Two files on one emulator of a device: `emulate` tells how, with the first file's path."""
+
+    emulate: EmulateJob
+    second: Path
+
+
+def compare_two(job: CompareJob, progress: Progress) -> Comparison:
+    """Run both files on the same inputs and set them side by side."""
+    emulator, inputs, labels = _prepared(job.emulate)
+    second = _prepared(msgspec.structs.replace(job.emulate, path=job.second))[1]
+    if [x.shape for x in second] != [x.shape for x in inputs]:
+        raise DataError(f"{job.emulate.path.name} and {job.second.name} take different inputs and cannot be compared")
+    paths, device = (job.emulate.path, job.second), job.emulate.device
+    progress(f"{paths[0].name} and {paths[1].name} on {job.emulate.kind}", 0, 0)
+    results = [emulator.run(path, inputs, labels, device) for path in paths]
+    traces = [emulator.trace(path, inputs, device) for path in paths]
+    return comparison.compare(device.name, (results[0], results[1]), (traces[0], traces[1]))
+
+
+def _prepared(job: EmulateJob) -> tuple[Emulator, list[Array], Array | None]:
+    """The emulator with its settings, and the examples."""
+    emulator: Emulator = msgspec.convert(job.settings, registry.find("emulators", job.kind, "kind", TargetError))
     inputs = _inputs(open_runner(job.path), job.data, job.synthetic, job.seed, None)
     labels = job.data.raw("test")[1] if job.data else None
-    return emulator.run(job.path, inputs, None if labels is None else np.asarray(labels), job.device)
+    return emulator, inputs, None if labels is None else np.asarray(labels)
 
 
 def _inputs(runner: Runner, data: Dataset | None, limits: tuple[float, float], seed: int, reference: Any) -> list[Array]:

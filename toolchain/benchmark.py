@@ -8,6 +8,7 @@ from pathlib import Path
 from toolchain import bench_jobs, measurement, target
 from toolchain.artifact import Artifact, Format
 from toolchain.cache import Cache
+from toolchain.comparison import Comparison
 from toolchain.data import DataSettings
 from toolchain.errors import DependencyError, ModelError
 from toolchain.prepared_data import open_data
@@ -43,6 +44,28 @@ def bench(
     names = _distinct(artifacts)
     candidates = [measurement.Candidate(name, "", artifact) for name, artifact in zip(names, artifacts, strict=True)]
     return measurement.measure(candidates, dataset, None, chosen, measurement.Options(threads, limit_s=limit_s), progress)
+
+
+def compare(
+    first: Path,
+    second: Path,
+    targets: Sequence[str],
+    *,
+    data: str | None = None,
+    scale: str | float = 1.0,
+    offset: float = 0.0,
+    limit_s: float = 600.0,
+    progress: Progress = silent,
+) -> list[Comparison]:
+    """Two .tflite or .onnx files on the same inputs, on every emulator of the targets, layer by layer where it tells them apart.
+
+    Raises ModelError, DataError, TargetError.
+    """
+    chosen = [target.load(name) for name in targets]
+    for path in (first, second):
+        Artifact.of(path)
+    dataset = open_data(data, "bench", DataSettings.of(scale, offset), 0, Cache(), progress) if data else None
+    return measurement.compare(first, second, chosen, dataset, measurement.Options(limit_s=limit_s), progress)
 
 
 def _distinct(artifacts: Sequence[Artifact]) -> list[str]:

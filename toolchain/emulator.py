@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import msgspec
 
@@ -15,6 +15,9 @@ from toolchain.data import Array
 from toolchain.device import Device
 from toolchain.errors import TargetError
 from toolchain.worker import Progress
+
+How = Literal["executed", "vendor", "estimated", "published"]
+"""Executed on the target's own instruction set, found by the vendor's tool, estimated with an interval, or published."""
 
 
 class Layer(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -36,7 +39,7 @@ class EmulatorResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tr
     """What one emulator found. Sizes in bytes; fields that do not apply are absent."""
 
     emulator: str
-    how: Literal["executed", "vendor", "estimated", "published"]
+    how: How
     status: Literal["ok", "unavailable", "refused"]
     reason: str | None
     """Why it is not `ok`, with the install command where something is missing; None where it is."""
@@ -86,8 +89,20 @@ class EmulatorResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tr
         return f"{self.outputs_differing} values differ from {self.outputs_against}{steps}, on {self.examples}"
 
 
+class Trace(msgspec.Struct, frozen=True):
+    """The real values that an emulator computed."""
+
+    outputs: Array
+    """The first output of all examples: `[N, ...]`."""
+    layers: dict[int, Array]
+    """Of each operator, by its place in the file, its output for the first examples: `[n, ...]`."""
+
+
 class Emulator(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
     """One way to find out what a file does on a target."""
+
+    how: ClassVar[How] = "executed"
+    """How its numbers come about."""
 
     @property
     def missing(self) -> str | None:
@@ -98,6 +113,11 @@ class Emulator(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fiel
     def install(cls, progress: Progress) -> None:
         """Fetch what the kind needs beside Python packages (`secateur targets --install KIND`). Raises TargetError."""
         raise TargetError("there is nothing to install beside Python packages; see: secateur targets")
+
+    def trace(self, file: Path, inputs: list[Array], device: Device) -> Trace | None:
+        """The values that layers computed, for comparisons of two files; None where the emulator does not show them."""
+        del file, inputs, device
+        return None
 
     @abstractmethod
     def run(self, file: Path, inputs: list[Array], labels: Array | None, device: Device) -> EmulatorResult:

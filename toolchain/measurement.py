@@ -13,6 +13,7 @@ import msgspec
 
 from toolchain import bench_jobs
 from toolchain.artifact import Artifact
+from toolchain.comparison import Comparison
 from toolchain.data import Dataset
 from toolchain.emulator import Emulator, EmulatorResult
 from toolchain.errors import ToolchainError
@@ -114,16 +115,35 @@ def _suited(target: Target, path: Path) -> tuple[Emulator, ...]:
     return target.emulators if path.suffix.removeprefix(".") in target.device.runtime.formats else ()
 
 
-def _emulate(emulator: Emulator, path: Path, target: Target, data: Dataset | None, options: Options, progress: Progress) -> EmulatorResult:
+def compare(
+    first: Path, second: Path, targets: Sequence[Target], data: Dataset | None, options: Options, progress: Progress
+) -> list[Comparison]:
+    """Two files on the same inputs, on every emulator of every target that takes both. Raises ModelError, DataError."""
+    found = []
+    for target in targets:
+        for emulator in _suited(target, first):
+            if emulator in _suited(target, second):
+                job = bench_jobs.CompareJob(_job(emulator, first, target, data, options), second)
+                with Worker(progress) as worker:
+                    what = f"{first.name} and {second.name} on {target.name}"
+                    found.append(worker.call("toolchain.bench_jobs:compare_two", job, Comparison, what, options.limit_s))
+    return found
+
+
+def _job(emulator: Emulator, path: Path, target: Target, data: Dataset | None, options: Options) -> bench_jobs.EmulateJob:
     kind = str(emulator.__struct_config__.tag)
-    job = bench_jobs.EmulateJob(kind, msgspec.to_builtins(emulator), target.device, path, data, options.synthetic, options.seed)
+    return bench_jobs.EmulateJob(kind, msgspec.to_builtins(emulator), target.device, path, data, options.synthetic, options.seed)
+
+
+def _emulate(emulator: Emulator, path: Path, target: Target, data: Dataset | None, options: Options, progress: Progress) -> EmulatorResult:
+    job = _job(emulator, path, target, data, options)
     with Worker(progress) as worker:
         try:
             found = worker.call("toolchain.bench_jobs:emulate", job, EmulatorResult, f"{path.name} on {target.name}", options.limit_s)
             assert isinstance(found, EmulatorResult)
             return found
         except ToolchainError as err:  # a crash or a hang of the guest is a result
-            return EmulatorResult(emulator=kind, how="executed", status="refused", reason=str(err))
+            return EmulatorResult(emulator=job.kind, how=emulator.how, status="refused", reason=str(err))
 
 
 def _row(candidate: Candidate, found: bench_jobs.Examined, latency: Latency, targets: tuple[TargetReport, ...]) -> ArtifactReport:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 
-from toolchain import plots
+from toolchain import plots, target_rows
 from toolchain.report import Report
 
 
@@ -15,4 +15,10 @@ def render(report: Report) -> str:
     environment = jinja2.Environment(loader=jinja2.PackageLoader("toolchain"), autoescape=True, undefined=jinja2.StrictUndefined)
     environment.filters["kilobytes"] = lambda count: f"{count / 1000:,.1f} kB"
     plot = "data:image/svg+xml;base64," + base64.b64encode(plots.pareto(report.artifacts)).decode()
-    return environment.get_template("report.html.j2").render(report=report, plot=plot)
+    return environment.get_template("report.html.j2").render(
+        report=report,
+        plot=plot,
+        target_row=target_rows.row,
+        findings=target_rows.findings,
+        layer_tables=target_rows.layer_tables(report.artifacts),
+    )

@@ -178,3 +178,10 @@ def load(path: Path) -> Report:
 def json_schema() -> dict[str, Any]:
     """The JSON schema of a report, as it stands in docs/report.schema.json."""
     return msgspec.json.schema(Report)
+
+
+def percent(metric: str | None, value: float | None) -> str:
+    """A share as a percentage, another metric as a number."""
+    if value is None:
+        return ""
+    return f"{value:.4g}" if metric == "mean_absolute_error" else f"{value:.2%}"

@@ -7,7 +7,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from toolchain.report import ArtifactReport, Skipped, StepReport
+import msgspec
+
+from toolchain import target_rows
+from toolchain.report import ArtifactReport, Skipped, StepReport, percent
 from toolchain.worker import Progress
 
 
@@ -86,14 +89,15 @@ def artifacts(title: str, rows: Sequence[ArtifactReport]) -> None:
     for row in rows:
         for note in row.notes:
             print(f"warning: {row.name}: {note}")
-    on_targets = [_target(row, index) for row in rows for index in range(len(row.targets))]
+    on_targets = [(row, target) for row in rows for target in row.targets]
     if on_targets:
-        columns = ("file", "target", "fits", "flash B", "SRAM B", "arena B", "emulator", metric, "outputs")
-        table("On targets (executed by the emulator named; flash and SRAM with what is reserved)", columns, on_targets, first=5)
-        for row in rows:
-            for target in row.targets:
-                for reason in target.reasons:
-                    print(f"{row.name} on {target.target}: {reason}")
+        columns = ("file", "target", "fits", "flash B", "SRAM B", "outputs", metric, "instructions", "ms")
+        cells = [msgspec.structs.astuple(target_rows.row(row, target)) for row, target in on_targets]
+        table("On targets (flash and SRAM with what is reserved)", columns, cells, first=5)
+    for row, target in on_targets:
+        print(f"{row.name} on {target.target}")
+        for line in (*map(target_rows.findings, target.results), *target.reasons, *target.notes):
+            print(f"  {line}")
 
 
 def channels(steps: Sequence[StepReport]) -> None:
@@ -129,26 +133,3 @@ def _artifact(row: ArtifactReport) -> tuple[str, ...]:
         f"{row.macs:,}" if row.macs is not None else "",
         f"{latency.p99_ms:.4g}" if latency else "",
     )
-
-
-def _target(row: ArtifactReport, index: int) -> tuple[str, ...]:
-    target = row.targets[index]
-    result = target.results[0] if target.results else None
-    return (
-        row.name,
-        target.target,
-        {True: "yes", False: "no", None: "unknown"}[target.fits],
-        f"{target.flash_bytes:,}" if target.flash_bytes is not None else "",
-        f"{target.sram_bytes:,}" if target.sram_bytes is not None else "",
-        f"{result.arena_bytes:,}" if result and result.arena_bytes is not None else "",
-        f"{result.emulator}: {result.how}, {result.status}" if result else "",
-        f"{percent(row.metric, result.accuracy)} on {result.examples}" if result and result.accuracy is not None else "",
-        result.comparison if result else "",
-    )
-
-
-def percent(metric: str | None, value: float | None) -> str:
-    """A share as a percentage, another metric as a number."""
-    if value is None:
-        return ""
-    return f"{value:.4g}" if metric == "mean_absolute_error" else f"{value:.2%}"

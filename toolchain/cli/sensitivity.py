@@ -36,6 +36,7 @@ def sensitivity(
     from toolchain.cli import display
     from toolchain.data import DataSettings
     from toolchain.prepared_data import open_data
+    from toolchain.report import percent
     from toolchain.sensitivity import Sensitivity, SensitivityJob
     from toolchain.worker import Worker
 
@@ -54,7 +55,7 @@ def sensitivity(
         print(dumps(found).decode(), end="")
         return
     rows = [
-        (group.name, str(group.channels), *(f"{display.percent(found.metric, p.score)} ({p.macs / found.macs:.0%})" for p in group.points))
+        (group.name, str(group.channels), *(f"{percent(found.metric, p.score)} ({p.macs / found.macs:.0%})" for p in group.points))
         for group in found.groups
     ]
     display.table(
@@ -62,6 +63,6 @@ def sensitivity(
         ("group", "channels", *(f"{share:.0%} gone" for share in ratio)),
         rows,
     )
-    print(f"whole model: {found.metric} {display.percent(found.metric, found.score)}, {found.macs:,} MACs; {found.examples}")
+    print(f"whole model: {found.metric} {percent(found.metric, found.score)}, {found.macs:,} MACs; {found.examples}")
     if plot is not None:
         print(f"wrote {plot}")

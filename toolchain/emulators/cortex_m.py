@@ -6,9 +6,11 @@ instructions are those of the package that `c_source` exports. Instructions are 
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Literal
 
+import msgspec
 import numpy as np
 
 from toolchain.c_source.package import Package
@@ -19,11 +21,12 @@ from toolchain.cortex_m.execution import Execution, Machine, capacity, execute
 from toolchain.cortex_m.image import Image, build
 from toolchain.data import Array
 from toolchain.device import Device
-from toolchain.emulator import Emulator, EmulatorResult, Layer
+from toolchain.emulator import Emulator, EmulatorResult, Layer, Trace
 from toolchain.errors import DependencyError, GuestError, TargetError, ToolchainError
 from toolchain.measure import accuracy
 from toolchain.runners.litert import LiteRT, dequantized
 from toolchain.runners.litert_layers import Layers
+from toolchain.tflite_file import Tensor
 
 TRACED = 2
 """Examples of which the answer of every layer is compared."""
@@ -57,15 +60,28 @@ class CortexM(Emulator, frozen=True, tag="cortex_m"):
             machine = self._machine(core)
             if missing := self.missing_for(device):
                 return _without(file, "unavailable", missing)
-            program = compile_file(file)
-            image = build(Package(program, file.stem), core)
-            rows = _rows(file, program, image, inputs, MACS[machine])
-            found = execute(program, image, rows, min(TRACED, len(rows)), machine)
+            done = _execute(file, inputs, core, machine)
         except DependencyError as err:
             return _without(file, "unavailable", str(err))
         except ToolchainError as err:
             return _without(file, "refused", str(err))
-        return _result(file, program, image, found, rows, None if labels is None else labels[: len(rows)], machine)
+        return _result(file, done, labels, machine)
+
+    def trace(self, file: Path, inputs: list[Array], device: Device) -> Trace | None:
+        """What every layer computed for the first examples; None where the file or the core cannot be emulated."""
+        try:
+            core = core_of(device.cpu.core)
+            done = _execute(file, inputs, core, self._machine(core))
+        except ToolchainError:
+            return None
+        tensors = [done.program.tensors[step.operator.outputs[0]] for step in done.program.steps]
+        return Trace(
+            _real(done.found.outputs[0], done.program.outputs[0]),
+            {
+                step.index: _real(np.concatenate(answers), tensor)
+                for step, tensor, answers in zip(done.program.steps, tensors, zip(*done.found.layers, strict=True), strict=True)
+            },
+        )
 
     def _machine(self, core: Core) -> Machine:
         """Raises TargetError where the machine asked for does not know the core."""
@@ -81,30 +97,47 @@ def _without(file: Path, status: Literal["unavailable", "refused"], reason: str)
     return EmulatorResult(emulator="cortex_m", how="executed", status=status, reason=reason.removeprefix(f"{file.name}: "))
 
 
-def _rows(file: Path, program: Program, image: Image, inputs: list[Array], macs: int) -> list[list[Array]]:
-    """Examples as the file stores them, one row each. Raises GuestError where not one fits the emulator's memory."""
-    wanted = int(np.clip(macs // max(program.macs or 1, 1), *EXAMPLES))
+class Done(msgspec.Struct, frozen=True):
+    """A file after its execution."""
+
+    program: Program
+    image: Image
+    rows: list[list[Array]]
+    """The examples, as the file stores them."""
+    found: Execution
+
+
+def _execute(file: Path, inputs: list[Array], core: Core, machine: Machine) -> Done:
+    program = compile_file(file)
+    image = build(Package(program, file.stem), core)
+    wanted = int(np.clip(MACS[machine] // max(program.macs or 1, 1), *EXAMPLES))
     count = min(wanted, len(inputs[0]), capacity(program, image, TRACED))
     if count < 1:
         raise GuestError(f"an example and the answers of its layers do not fit the emulator's {image.core.memory.outside_bytes:,} B")
     stored = LiteRT(file, kernels="reference").quantize([x[:count] for x in inputs])
-    return [[x[i : i + 1] for x in stored] for i in range(count)]
+    rows = [[x[i : i + 1] for x in stored] for i in range(count)]
+    return Done(program, image, rows, execute(program, image, rows, min(TRACED, count), machine))
 
 
-def _result(
-    file: Path, program: Program, image: Image, found: Execution, rows: list[list[Array]], labels: Array | None, machine: Machine
-) -> EmulatorResult:
+def _real(stored: Array, tensor: Tensor) -> Array:
+    if not tensor.scale:
+        return stored.astype(np.float32)
+    real: Array = (stored.astype(np.float32) - np.float32(tensor.zero_point[0])) * np.float32(tensor.scale[0])
+    return real
+
+
+def _result(file: Path, done: Done, labels: Array | None, machine: Machine) -> EmulatorResult:
+    program, image, found, rows = done.program, done.image, done.found, done.rows
     layers = instructions(program, found)
     reference = LiteRT(file, kernels="reference")
     expected = reference.predict_raw([np.concatenate(column) for column in zip(*rows, strict=True)])
     answers = found.outputs[0]
     different = differing_layers(file, program, found, rows)
     differing = int((answers != expected).sum())
-    scored = None if labels is None else accuracy.score(dequantized(answers, reference.outputs[0]), labels)
-    mix: dict[str, int] = {}
+    scored = None if labels is None else accuracy.score(dequantized(answers, reference.outputs[0]), labels[: len(rows)])
+    mix: Counter[str] = Counter()
     for segment in range(len(layers)):
-        for mnemonic, count in found.counts.mix(segment).items():
-            mix[mnemonic] = mix.get(mnemonic, 0) + count
+        mix.update(found.counts.mix(segment))
     return EmulatorResult(
         emulator="cortex_m",
         how="executed",
@@ -122,7 +155,7 @@ def _result(
         accuracy=None if scored is None else scored.value,
         instructions=sum(layer.instructions or 0 for layer in layers),
         instructions_per_layer=layers,
-        instruction_mix=dict(sorted(mix.items(), key=lambda item: -item[1])),
+        instruction_mix=dict(mix.most_common()),
         notes=_notes(image, found, different),
     )
 
