@@ -104,9 +104,9 @@ class Emulator(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fiel
     how: ClassVar[How] = "executed"
     """How its numbers come about."""
 
-    @property
-    def missing(self) -> str | None:
-        """What this machine lacks to run it, with the command that installs it; None when nothing is missing."""
+    def missing(self, device: Device) -> str | None:
+        """What this machine lacks to run it for a device, with the command that installs it; None when nothing is missing."""
+        del device
         return None
 
     @classmethod

@@ -9,9 +9,6 @@ import typer
 from toolchain.cli import options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from toolchain.device import Device
     from toolchain.emulator import Emulator
     from toolchain.target import Target
 
@@ -68,7 +65,7 @@ def _list(found: list[Target], json: bool) -> None:
         device, memory = one.device, one.device.memory
         kinds = []
         for emulator in one.emulators:
-            lacks = _lacks(emulator, device)
+            lacks = emulator.missing(device)
             if lacks:
                 missing[_kind(emulator)] = lacks
             if (shown := f"{_kind(emulator)}{' (missing)' if lacks else ''}") not in kinds:
@@ -94,7 +91,7 @@ def _show(found: Target, json: bool) -> None:
     print("\nemulators" if found.emulators else "\nno emulator runs this device's code here")
     for emulator in found.emulators:
         settings = "".join(f" {key} = {_text(value)}" for key, value in _settings(emulator).items())
-        lacks = _lacks(emulator, found.device)
+        lacks = emulator.missing(found.device)
         print(f"{_kind(emulator)}{settings}{f': missing here: {lacks}' if lacks else ''}")
 
 
@@ -104,7 +101,7 @@ def _summary(found: Target) -> dict[str, Any]:
     return {
         "name": found.name,
         **msgspec.to_builtins(found.device),
-        "emulators": [{"kind": _kind(one), **_settings(one), "missing": _lacks(one, found.device)} for one in found.emulators],
+        "emulators": [{"kind": _kind(one), **_settings(one), "missing": one.missing(found.device)} for one in found.emulators],
     }
 
 
@@ -128,12 +125,6 @@ def _settings(emulator: Emulator) -> dict[str, Any]:
     import msgspec
 
     return {key: value for key, value in msgspec.to_builtins(emulator).items() if key != "kind"}
-
-
-def _lacks(emulator: Emulator, device: Device) -> str | None:
-    """What this machine lacks; a kind that depends on the device's core has a method for it."""
-    of_device: Callable[[Device], str | None] | None = getattr(emulator, "missing_for", None)
-    return of_device(device) if of_device else emulator.missing
 
 
 def _kind(emulator: Emulator) -> str:

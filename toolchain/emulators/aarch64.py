@@ -38,8 +38,7 @@ class Aarch64(Emulator, frozen=True, tag="aarch64"):
 
     cpu: Literal["cortex-a53", "cortex-a72", "cortex-a76"]
 
-    @property
-    def missing(self) -> str | None:
+    def missing(self, device: Device) -> str | None:
         """What lacks of qemu, the compiler of the counting plugin, and the arm64 system, with the command that installs it."""
         return sysroot.missing()
 
@@ -50,7 +49,7 @@ class Aarch64(Emulator, frozen=True, tag="aarch64"):
 
     def run(self, file: Path, inputs: list[Array], labels: Array | None, device: Device) -> EmulatorResult:
         """Outputs, accuracy over at most 100 examples (fewer of a large model), and the instructions of one inference."""
-        if (lacking := self.missing) is not None:
+        if (lacking := self.missing(device)) is not None:
             return self._without("unavailable", lacking)
         try:
             here = engines.load(file)

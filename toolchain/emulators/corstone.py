@@ -41,8 +41,7 @@ class Corstone(Emulator, frozen=True, tag="corstone"):
     limit_s: Annotated[float, msgspec.Meta(gt=0)] = 60.0
     """For one of them."""
 
-    @property
-    def missing(self) -> str | None:
+    def missing(self, device: Device) -> str | None:
         """QEMU's or the firmware's install command."""
         try:
             process.find(PROGRAM)
@@ -58,7 +57,7 @@ class Corstone(Emulator, frozen=True, tag="corstone"):
     def run(self, file: Path, inputs: list[Array], labels: Array | None, device: Device) -> EmulatorResult:
         """Arena, outputs against tflite-micro and LiteRT's reference kernels, instructions by operator of the first example."""
         result = EmulatorResult(emulator="corstone", how="executed", status="refused", reason=None, engine=ENGINE)
-        if missing := self.missing:
+        if missing := self.missing(device):
             return msgspec.structs.replace(result, status="unavailable", reason=missing)
         try:
             litert = LiteRT(file, kernels="reference")

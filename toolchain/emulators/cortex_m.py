@@ -40,13 +40,8 @@ class CortexM(Emulator, frozen=True, tag="cortex_m"):
 
     machine: Literal["auto", "unicorn", "qemu"] = "auto"
 
-    @property
-    def missing(self) -> str | None:
-        """What this machine lacks; which core it is for is not known here, so unicorn decides unless qemu is asked for."""
-        return qemu_machine.missing() if self.machine == "qemu" else unicorn_machine.missing()
-
-    def missing_for(self, device: Device) -> str | None:
-        """The same for a device, whose core may need QEMU."""
+    def missing(self, device: Device) -> str | None:
+        """What this machine lacks: some cores need QEMU, others only Python packages."""
         try:
             machine = self._machine(core_of(device.cpu.core))
         except TargetError as err:
@@ -58,7 +53,7 @@ class CortexM(Emulator, frozen=True, tag="cortex_m"):
         try:
             core = core_of(device.cpu.core)
             machine = self._machine(core)
-            if missing := self.missing_for(device):
+            if missing := self.missing(device):
                 return _without(file, "unavailable", missing)
             done = _execute(file, inputs, core, machine)
         except DependencyError as err:

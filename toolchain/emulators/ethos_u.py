@@ -15,12 +15,13 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
+from typing import ClassVar
 
 import msgspec
 
 from toolchain.data import Array
 from toolchain.device import Device
-from toolchain.emulator import Emulator, EmulatorResult, Layer
+from toolchain.emulator import Emulator, EmulatorResult, How, Layer
 from toolchain.errors import DependencyError, GuestError, ModelError
 from toolchain.guests.process import Guest, Limits
 from toolchain.optional import require
@@ -45,6 +46,8 @@ class Row(msgspec.Struct, frozen=True):
 class EthosU(Emulator, frozen=True, tag="ethos_u"):
     """Vela for one accelerator in one system; the names are those of `vela --help` and of Arm's vela.ini."""
 
+    how: ClassVar[How] = "vendor"
+
     accelerator: str
     """Processor and MACs a cycle: `ethos-u55-128`."""
     system_config: str
@@ -57,8 +60,7 @@ class EthosU(Emulator, frozen=True, tag="ethos_u"):
         if not self.system_config.lower().startswith(f"{family}_"):  # Vela takes the wrong clock and memories without a word
             raise ValueError(f"system_config = {self.system_config!r} does not describe a system with an {self.accelerator}")
 
-    @property
-    def missing(self) -> str | None:
+    def missing(self, device: Device) -> str | None:
         """The command that installs Vela, where it is missing."""
         try:
             require("ethosu.vela", "ethos-u")
@@ -68,8 +70,8 @@ class EthosU(Emulator, frozen=True, tag="ethos_u"):
 
     def run(self, file: Path, inputs: list[Array], labels: Array | None, device: Device) -> EmulatorResult:
         """Cycles, time, memory and the operators that fall back to the CPU; the examples do not matter."""
-        result = EmulatorResult(emulator="ethos_u", how="vendor", status="refused", reason=None)
-        if missing := self.missing:
+        result = EmulatorResult(emulator="ethos_u", how=self.how, status="refused", reason=None)
+        if missing := self.missing(device):
             return msgspec.structs.replace(result, status="unavailable", reason=missing)
         engine = f"vela {importlib.metadata.version('ethos-u-vela')}"
         result = msgspec.structs.replace(
