@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint prove bench bench-channels format clean
+.PHONY: demo test lint prove emulators bench bench-channels calibrate format clean
 
 demo: $(READY)
 	$(BIN)/secateur demo --out out/demo
@@ -15,6 +15,12 @@ test: $(READY)
 
 prove: $(READY)
 	$(BIN)/pytest -m prove
+
+# What pip does not bring: QEMU from Debian (as root), Arm's firmware and an arm64 system into the user's cache.
+emulators: $(READY)
+	command -v qemu-system-arm qemu-aarch64 || (apt-get update -q && apt-get install -q -y --no-install-recommends qemu-system-arm qemu-user)
+	$(BIN)/secateur targets --install corstone
+	$(BIN)/secateur targets --install aarch64
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -31,6 +37,9 @@ bench: $(READY)
 
 bench-channels: $(READY)
 	$(BIN)/python -m benchmarks.structural
+
+calibrate: $(READY)
+	$(BIN)/python -m benchmarks.latency_model
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c "import sys; assert (3, 11) <= sys.version_info < (3, 14), 'secateur needs Python 3.11 to 3.13; run: make PYTHON=python3.12'"

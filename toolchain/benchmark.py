@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from toolchain import bench_jobs, measurement, target
 from toolchain.artifact import Artifact, Format
 from toolchain.cache import Cache
 from toolchain.comparison import Comparison
 from toolchain.data import DataSettings
 from toolchain.errors import DependencyError, ModelError
+from toolchain.measure.fit import ARENAS, RUNS
 from toolchain.prepared_data import open_data
 from toolchain.report import TargetReport
 from toolchain.worker import Progress, Worker, silent
@@ -79,7 +82,9 @@ def check(path: Path, target_name: str, *, limit_s: float = 300.0, progress: Pro
 
     Raises ModelError, TargetError, and DependencyError where a missing emulator leaves the answer open.
     """
-    chosen = target.load(target_name)
+    whole = target.load(target_name)
+    decisive = {*ARENAS, *RUNS.values()}
+    chosen = msgspec.structs.replace(whole, emulators=tuple(e for e in whole.emulators if e.__struct_config__.tag in decisive))
     artifact = Artifact.of(path)
     with Worker(progress) as worker:
         facts = worker.call("toolchain.bench_jobs:facts", path, bench_jobs.Facts, path.name, limit_s)

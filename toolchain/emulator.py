@@ -86,7 +86,8 @@ class EmulatorResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tr
         if self.outputs_match:
             return f"identical to {self.outputs_against} on {self.examples}"
         steps = "" if self.outputs_max_difference is None else f", by at most {self.outputs_max_difference:g} steps"
-        return f"{self.outputs_differing} values differ from {self.outputs_against}{steps}, on {self.examples}"
+        values = "1 value differs" if self.outputs_differing == 1 else f"{self.outputs_differing:,} values differ"
+        return f"{values} from {self.outputs_against}{steps}, on {self.examples}"
 
 
 class Trace(msgspec.Struct, frozen=True):

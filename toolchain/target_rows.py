@@ -46,14 +46,14 @@ def row(artifact: ArtifactReport, on: TargetReport) -> TargetRow:
         outputs,
         accuracy,
         instructions,
-        "; ".join(milliseconds(result) for result in on.results if result.ms is not None),
+        "; ".join(f"{milliseconds(r)}, {r.how}: {r.profile}" for r in on.results if r.ms is not None),
     )
 
 
 def milliseconds(result: EmulatorResult) -> str:
-    """Milliseconds with how they came about: `12.3 (11.1 to 13.6, 90 %), estimated: x-cube-ai-8.1.0/cortex-m7`."""
+    """Milliseconds with their interval: `12.3 (11.1 to 13.6, 90 %)`."""
     interval = "" if result.interval_ms is None else f" ({result.interval_ms[0]:.3g} to {result.interval_ms[1]:.3g}, 90 %)"
-    return f"{result.ms:.3g}{interval}, {result.how}: {result.profile}"
+    return f"{result.ms:.3g}{interval}"
 
 
 def findings(result: EmulatorResult) -> str:
@@ -69,7 +69,7 @@ def findings(result: EmulatorResult) -> str:
         "" if result.instructions is None else f"{result.instructions:,} instructions",
         "" if result.cycles is None else f"{result.cycles:,} cycles",
         "" if result.npu_share is None else f"{result.npu_share:.0%} of the operators on the NPU",
-        "" if result.ms is None else f"{milliseconds(result)} ms",
+        "" if result.ms is None else f"{milliseconds(result)} ms by {result.profile}",
     ]
     return f"{result.emulator}, {result.how}: {', '.join(filter(None, parts))}"
 

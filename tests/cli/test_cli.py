@@ -77,7 +77,7 @@ def test_lists_and_single_recipes_and_targets():
     assert "edge_int8" in secateur("recipes").stdout
     assert secateur("recipes", "edge_int8").stdout.startswith("description")
     assert "stm32f746" in secateur("targets").stdout
-    assert "sources = [" in secateur("targets", "stm32f746").stdout
+    assert "[sources]" in secateur("targets", "stm32f746", "--toml").stdout
 
 
 def test_the_cache_shows_its_size_and_is_cleared(tmp_path, tiny_int8, npz):

@@ -13,6 +13,9 @@ from toolchain import target_rows
 from toolchain.report import ArtifactReport, Skipped, StepReport, percent
 from toolchain.worker import Progress
 
+WIDEST_NUMBER = 20
+"""Characters; longer cells of a table are text and may be broken."""
+
 
 @contextlib.contextmanager
 def progress() -> Iterator[Progress]:
@@ -75,7 +78,8 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], fir
     shown = len(columns) if first is None or console.width >= 140 else first
     grid = Table(title=title, title_justify="left")
     for index, column in enumerate(columns[:shown]):
-        grid.add_column(column, justify="right" if index else "left", overflow="fold", no_wrap=first is not None and index > 0)
+        numbers = first is not None and index > 0 and max((len(row[index]) for row in rows), default=0) <= WIDEST_NUMBER
+        grid.add_column(column, justify="right" if index else "left", overflow="fold", no_wrap=numbers)
     for row in rows:
         grid.add_row(*(escape(cell) for cell in row[:shown]))
     console.print(grid)
@@ -96,7 +100,11 @@ def artifacts(title: str, rows: Sequence[ArtifactReport]) -> None:
         table("On targets (flash and SRAM with what is reserved)", columns, cells, first=5)
     for row, target in on_targets:
         print(f"{row.name} on {target.target}")
-        for line in (*map(target_rows.findings, target.results), *target.reasons, *target.notes):
+        for result in target.results:
+            print(f"  {target_rows.findings(result)}")
+            for note in result.notes:
+                print(f"    {note}")
+        for line in (*target.reasons, *target.notes):
             print(f"  {line}")
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
+import importlib.util
 import os
 import re
 import tempfile
@@ -34,6 +35,12 @@ EXAMPLES = 100
 
 class Tflm(Emulator, frozen=True, tag="tflm"):
     """The interpreter with all built-in operators and LiteRT's reference kernels to compare with."""
+
+    def missing(self, device: Device) -> str | None:
+        """The command that installs the interpreter, where it is missing; it is not imported, which takes a second."""
+        if importlib.util.find_spec("tflite_micro") is None:
+            return "tflite-micro is not installed; run: pip install 'secateur[emulate]'"
+        return None
 
     def run(self, file: Path, inputs: list[Array], labels: Array | None, device: Device) -> EmulatorResult:
         """Arena, outputs against LiteRT's reference kernels, and accuracy over at most 100 examples."""

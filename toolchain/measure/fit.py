@@ -18,7 +18,7 @@ from toolchain.target import Target
 from toolchain.tflite_file import TfliteFile
 
 RUNS = {"tflm": "tflm", "litert": "aarch64"}
-"""The emulator that executes a device's own engine: only its refusal says that the device refuses the file."""
+"""The emulator that executes a device's own engine: only its refusal can say that the device refuses the file."""
 
 ARENAS = ("corstone", "tflm")
 """Emulators that know the arena, the one nearer to a device first."""
@@ -60,8 +60,8 @@ def fit(path: Path, activation_dtypes: Sequence[str], target: Target, results: S
         notes.append(f"flash and SRAM are those of this file on the {device.cpu.core}; the NPU's compiler makes another file of it")
         if not any(device.npu.family in kernels.on for kernels in engine.kernels_of(device)):
             notes.append(f"operators: there is no list of what the {device.npu.kind} computes")
-    if own and own.status == "refused":
-        (unknown if device.npu else reasons).append(f"{own.emulator}: {own.reason}")
+    if own and own.status == "refused":  # beside an NPU, and by an emulator with limits of its own, that decides nothing
+        (reasons if own.emulator == "tflm" and device.npu is None else unknown).append(f"{own.emulator}: {own.reason}")
     flash_bytes, said = _flash(path, file, device)
     notes.append(said)
     if device.memory.flash_bytes is not None and flash_bytes > device.memory.flash_bytes:
