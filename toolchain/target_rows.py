@@ -46,8 +46,15 @@ def row(artifact: ArtifactReport, on: TargetReport) -> TargetRow:
         outputs,
         accuracy,
         instructions,
-        "; ".join(f"{milliseconds(r)}, {r.how}: {r.profile}" for r in on.results if r.ms is not None),
+        _first_milliseconds(on),
     )
+
+
+def _first_milliseconds(on: TargetReport) -> str:
+    """Of several engines the first that the target names; the others follow below the table."""
+    timed = [result for result in on.results if result.ms is not None]
+    more = f" (and {len(timed) - 1} more below)" if len(timed) > 1 else ""
+    return f"{milliseconds(timed[0])}, {timed[0].how}: {timed[0].profile}{more}" if timed else ""
 
 
 def milliseconds(result: EmulatorResult) -> str:

@@ -8,7 +8,8 @@ from conftest import SHARED, needs_shared, shapes
 
 from toolchain import target
 from toolchain.corstone import firmware
-from toolchain.emulators.corstone import Corstone
+from toolchain.emulators.corstone import Corstone, _interpreted
+from toolchain.errors import ModelError
 from toolchain.runners.litert import LiteRT
 
 BOARD = target.load("mps3_an547").device
@@ -40,6 +41,11 @@ def test_without_firmware_or_qemu_it_is_unavailable_with_the_command(tiny_int8):
     found = on_shapes(tiny_int8)
     assert (found.status, found.how) == ("unavailable", "executed")
     assert "; run: " in found.reason
+
+
+def test_what_tflite_micro_refuses_is_said_with_its_reason(tiny_int8, tmp_path):
+    with pytest.raises(ModelError, match="Didn't find op for builtin opcode 'GELU'"):
+        _interpreted(changed(tiny_int8, tmp_path / "gelu.tflite", gelu), [np.zeros((1, 8, 8, 1), np.int8)])
 
 
 class TestFirmware:
@@ -86,14 +92,6 @@ class TestFirmware:
         assert any("tflite-micro" in note for note in found.notes)
 
     def test_an_operator_that_the_firmware_does_not_have_is_a_refusal(self, installed, tiny_int8, tmp_path):
-        from ai_edge_litert import schema_py_generated as schema
-
-        def gelu(model):
-            (code,) = [c for c in model.operatorCodes if c.builtinCode == schema.BuiltinOperator.SOFTMAX]
-            code.builtinCode, code.deprecatedBuiltinCode = schema.BuiltinOperator.GELU, 127
-            model.subgraphs[0].operators[-1].builtinOptionsType = 0
-            model.subgraphs[0].operators[-1].builtinOptions = None
-
         found = on_shapes(changed(tiny_int8, tmp_path / "gelu.tflite", gelu))
         assert found.status == "refused"
         assert "Didn't find op for builtin opcode 'GELU'" in found.reason
@@ -151,6 +149,16 @@ class TestFirmware:
         found = Corstone(examples=1).run(file, [np.zeros((1, 49, 10, 1), np.float32)], None, BOARD)
         repeated = [layer.instructions for layer in found.instructions_per_layer[1:9]]
         assert repeated == repeated[:2] * 4, "four equal pairs of layers cost the same"
+
+
+def gelu(model):
+    """Put GELU, which neither the firmware nor tflite-micro has, in place of the softmax."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    (code,) = [c for c in model.operatorCodes if c.builtinCode == schema.BuiltinOperator.SOFTMAX]
+    code.builtinCode, code.deprecatedBuiltinCode = schema.BuiltinOperator.GELU, 127
+    model.subgraphs[0].operators[-1].builtinOptionsType = 0
+    model.subgraphs[0].operators[-1].builtinOptions = None
 
 
 def changed(source, path, change):

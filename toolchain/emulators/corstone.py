@@ -145,7 +145,7 @@ def _interpreted(file: Path, stored: list[Array]) -> dict[str, Array]:
         else:
             complaint = ""
     if complaint:
-        raise ModelError(printed[0].strip() if printed else complaint)
+        raise ModelError(" | ".join([complaint, *printed])[:300])
     return {f"tflite-micro {importlib.metadata.version('tflite-micro')}": np.concatenate(rows)}
 
 

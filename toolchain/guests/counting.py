@@ -16,6 +16,10 @@ from toolchain.optional import require
 Isa = Literal["thumb", "aarch64"]
 
 
+COPROCESSOR = ("ldc", "stc", "cdp", "mcr", "mrc")
+"""Instructions that no core emulated here has."""
+
+
 class Block(msgspec.Struct, frozen=True):
     """Instructions that are executed one after the other, as the emulator translated them."""
 
@@ -62,9 +66,10 @@ class Counts(msgspec.Struct, frozen=True, dict=True):
 
 
 def _mnemonic(engine: object, code: bytes) -> str:
-    """The name without condition and width; "vector" for what capstone 5 does not know, which is Helium and newer."""
+    """The name without its width; "vector" for Helium, which capstone 5 does not know or reads as coprocessor instructions."""
     found = next(engine.disasm_lite(code, 0), None)  # type: ignore[attr-defined]
-    return "vector" if found is None else str(found[2]).removesuffix(".w")
+    name = "vector" if found is None else str(found[2]).removesuffix(".w")
+    return "vector" if name.startswith(COPROCESSOR) else name
 
 
 def plugin() -> Path:

@@ -68,7 +68,7 @@ class Guest:
             except subprocess.TimeoutExpired:
                 status = None
             if status is not None and status < 0:
-                raise GuestError(f"the emulator crashed ({signal.Signals(-status).name}); its last words: {self._last_words()}")
+                raise GuestError(f"the process crashed ({signal.Signals(-status).name}); its last words: {self._last_words()}")
             if until():
                 return None
             if status is not None:
