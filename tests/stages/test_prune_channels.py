@@ -100,8 +100,7 @@ def test_rewinding_takes_an_early_checkpoints_weights_for_the_channels_that_stay
 
 @pytest.mark.tensorflow
 def test_a_budget_of_milliseconds_counts_as_the_device_says(model_path, context, tmp_path):
-    text = target.path_of("stm32f746").read_text()
-    (tmp_path / "bare.toml").write_text(text)
+    text = target.path_of("stm32f746").read_text().replace("[sources]", '[sources]\nspeed = "memory"')
     (tmp_path / "mine.toml").write_text(text + "[speed]\nchannel_step = 2\nmacs_per_s = 1e6\n")
     stage = PruneChannels(target={"ms": 5.0}, device=str(tmp_path / "mine.toml"), epochs=1)
     _, after = run(stage, model_path, context, tmp_path)
@@ -109,8 +108,14 @@ def test_a_budget_of_milliseconds_counts_as_the_device_says(model_path, context,
     cost = staircase(2, 1e6, 0.0)
     before, left = (ChannelGraph(net) for net in (keras_models.load(model_path), after))
     assert cost(left, whole(left)) <= 5.0 < cost(before, whole(before))
-    with pytest.raises(TargetError, match=r"stm32f746 has no \[speed\] table"):
-        run(msgspec.structs.replace(stage, device=str(tmp_path / "bare.toml")), model_path, context, tmp_path)
+    with pytest.raises(TargetError, match=r"esp32 has neither a latency profile nor a \[speed\] table"):
+        run(msgspec.structs.replace(stage, device="esp32"), model_path, context, tmp_path)
+
+
+def test_a_device_with_a_latency_profile_needs_no_speed_table():
+    speed = PruneChannels(target={"ms": 5.0}, device="nucleo_l4r5zi")._speed()
+    assert speed.channel_step == 4
+    assert 1e7 < speed.macs_per_s < 1.2e8, "between a tenth of a MAC and one a cycle at 120 MHz"
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,12 @@ from toolchain.channels import ChannelGraph, Plan
 from toolchain.channels.budget import COSTS, Budget, OutOfReach, as_budget, macs, params, staircase, whole
 from toolchain.channels.criteria import CRITERIA, Scoring
 from toolchain.device import Speed
+from toolchain.emulators.latency_model import LatencyModel
 from toolchain.errors import StageError, TargetError
 from toolchain.evidence import gather, sample
 from toolchain.finetuning import Course, Recovery
+from toolchain.latency import profile as profiles
+from toolchain.latency.speed import speed_of
 from toolchain.normalization import recalibrate
 from toolchain.stage import Context, Note, Outcome
 
@@ -32,7 +35,7 @@ class PruneChannels(Recovery, frozen=True, tag="prune_channels", kw_only=True):
     target: dict[str, float] = {}
     """What may be left: `{macs = 0.5}`, `{params = 0.5}` of the original, or an amount such as `{bytes = 60000}`."""
     device: str | None = None
-    """The target, by name or .toml file, whose `[speed]` table says what a layer costs: for `ms` and for `round_to`."""
+    """The target, by name or .toml file, whose `[speed]` table or first latency profile says what a layer costs: for `ms` and `round_to`."""
     criterion: str | None = None
     """One of the criteria; by default `contribution` with data and `l2` without."""
     scope: Literal["global", "layer"] = "global"
@@ -125,9 +128,14 @@ class PruneChannels(Recovery, frozen=True, tag="prune_channels", kw_only=True):
         if self.device is None:
             return None
         device = devices.load(self.device)
-        if device.speed is None:
-            raise TargetError(f"{device.name} has no [speed] table; add channel_step and macs_per_s to a copy of its .toml file")
-        return device.speed
+        if device.speed is not None:
+            return device.speed
+        profile = next((emulator.profile for emulator in device.emulators if isinstance(emulator, LatencyModel)), None)
+        if profile is None:
+            raise TargetError(
+                f"{device.name} has neither a latency profile nor a [speed] table; add channel_step and macs_per_s to a copy of its .toml"
+            )
+        return speed_of(profiles.load(profile), device.device)
 
     def _early(self, net: Any, context: Context) -> Any:
         """The checkpoint to rewind to. Raises StageError where it is of another network."""
