@@ -23,7 +23,7 @@ from toolchain.files import digest, written
 
 FRAMEWORKS = (
     "tensorflow", "tf-keras", "keras", "tensorflow-model-optimization", "tf2onnx", "onnx", "onnxruntime", "ai-edge-litert",
-    "tflite-micro", "numpy",
+    "tflite-micro", "ziglang", "unicorn", "ethos-u-vela", "numpy",
 )  # fmt: skip
 
 
@@ -78,8 +78,9 @@ def key(*parts: Any) -> str:
 
 @functools.cache
 def versions() -> dict[str, str]:
-    """Installed versions of what computes, and the digest of the toolchain's source."""
-    found = {"toolchain": digest(Path(__file__).parent, "*.py")}
+    """Installed versions of what computes, and the digests of the toolchain's source and of what it knows about devices."""
+    source = Path(__file__).parent
+    found = {"toolchain": digest(source, "*.py"), "targets": digest(source.parent / "targets", "*.[jcht]*")}
     for name in FRAMEWORKS:
         try:
             found[name] = importlib.metadata.version(name)

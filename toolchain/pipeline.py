@@ -138,7 +138,8 @@ def run(
         final = work.stages()
         made = [(export, work.export(export, final, limit_s)) for export in exports]
     candidates = [measurement.Candidate(export.name, export.scheme, Artifact.of(path)) for export, path in made if not _is_package(export)]
-    entry = cache.key("benchmark", [c.artifact.digest for c in candidates], dataset, chosen, options, outputs)
+    missing = [emulator.missing(device.device) for device in chosen for emulator in device.emulators]
+    entry = cache.key("benchmark", [c.artifact.digest for c in candidates], dataset, chosen, missing, options, outputs)
     measured = work.cached(
         "benchmark",
         entry,

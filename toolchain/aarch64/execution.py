@@ -15,12 +15,14 @@ from toolchain.data import Array
 from toolchain.errors import GuestError
 from toolchain.guests import counting, process
 
+REPETITIONS = 5
+"""The first prepares what later ones reuse, and a thread of the engine's may add to another: the median leaves both out."""
 HEADER_BYTES = 4096
 """More than the header of an .npy file takes."""
 
 
 class Instructions(msgspec.Struct, frozen=True):
-    """What one inference executes, rounded to whole instructions."""
+    """What one inference executes."""
 
     total: int
     mix: dict[str, int]
@@ -53,30 +55,37 @@ class Execution(msgspec.Struct, frozen=True):
         self._run(len(like), 0)
         return checked(self.folder / "outputs.npy", like)
 
-    def instructions(self, repetitions: int) -> Instructions:
-        """What an inference executes: the difference of two runs of which one repeats it. Raises GuestError."""
-        once, often = (self._counted(repeated) for repeated in (0, repetitions))
-        changed = [(code, count - once[code]) for code, count in often.items() if count != once[code]]
-        blocks = {index: counting.Block(0, code) for index, (code, _) in enumerate(changed)}
-        more = counting.Counts(blocks, ({index: count for index, (_, count) in enumerate(changed)},), "aarch64")
-        mix = {name: round(count / repetitions) for name, count in more.mix(0).items()}
-        return Instructions(round(more.instructions(0) / repetitions), {name: count for name, count in mix.items() if count > 0})
-
-    def _counted(self, repetitions: int) -> Counter[tuple[bytes, ...]]:
-        """Executions of every block by its code: addresses may differ from run to run."""
+    def instructions(self) -> Instructions:
+        """What an inference executes, after `outputs`: the median of five, without the cost of marking. Raises GuestError."""
         written = self.folder / "counts.txt"
-        self._run(1, repetitions, tuple(counting.arguments(written)))
+        self._run(1, REPETITIONS, tuple(counting.arguments(written, (address(self.folder / "mark.txt"),))))
         found = counting.read(written, "aarch64")
-        executed: Counter[tuple[bytes, ...]] = Counter()
-        for segment in found.segments:
-            for block, count in segment.items():
-                executed[found.blocks[block].code] += count
-        return executed
+        if len(found.segments) != REPETITIONS + 3:  # start, marking, repetitions, end
+            raise GuestError(f"the counts are cut into {len(found.segments)} segments instead of {REPETITIONS + 3}; did the program move?")
+        median = sorted(range(2, REPETITIONS + 2), key=found.instructions)[REPETITIONS // 2]
+        mix = Counter(_segment(found, median).mix(0))
+        mix.subtract(_segment(found, 1).mix(0))
+        return Instructions(found.instructions(median) - found.instructions(1), {name: n for name, n in mix.most_common() if n > 0})
 
     def _run(self, examples: int, repetitions: int, plugin: tuple[str, ...] = ()) -> None:
         command = [*self.sysroot.command(self.core, self.folder, plugin), "guest.py"]
         arguments = [self.engine, self.model, str(examples), str(repetitions)]
         process.run([*command, *arguments], self.folder, self.limits, self.sysroot.environment)
+
+
+def _segment(counts: counting.Counts, segment: int) -> counting.Counts:
+    """One segment with its own blocks alone: the start of the program has hundred times as many to disassemble."""
+    executed = counts.segments[segment]
+    return counting.Counts({block: counts.blocks[block] for block in executed}, (executed,), counts.isa)
+
+
+def address(path: Path) -> int:
+    """The address that the guest wrote, in hexadecimal digits. Raises GuestError."""
+    try:
+        with path.open() as file:
+            return int(file.read(32), 16)
+    except (OSError, ValueError) as err:
+        raise GuestError(f"the guest's mark cannot be read ({err})") from None
 
 
 def checked(path: Path, like: Array) -> Array:

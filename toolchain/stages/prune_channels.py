@@ -35,7 +35,7 @@ class PruneChannels(Recovery, frozen=True, tag="prune_channels", kw_only=True):
     target: dict[str, float] = {}
     """What may be left: `{macs = 0.5}`, `{params = 0.5}` of the original, or an amount such as `{bytes = 60000}`."""
     device: str | None = None
-    """The target, by name or .toml file, whose `[speed]` table or first latency profile says what a layer costs: for `ms` and `round_to`."""
+    """The target, by name or .toml file, whose `[speed]` or first latency profile says what a layer costs: for `ms` and `round_to`."""
     criterion: str | None = None
     """One of the criteria; by default `contribution` with data and `l2` without."""
     scope: Literal["global", "layer"] = "global"
