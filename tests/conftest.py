@@ -29,6 +29,12 @@ def own_cache(tmp_path_factory, monkeypatch):
 
 
 @pytest.fixture
+def compiled_once(own_cache, tmp_path_factory, monkeypatch):
+    """What a test compiles is kept for the session: a first compilation for a target takes seconds."""
+    monkeypatch.setenv("SECATEUR_CACHE", str(tmp_path_factory.getbasetemp() / "compiled"))
+
+
+@pytest.fixture
 def tiny_int8() -> Path:
     """8x8x1 -> conv 4, depthwise, mean, softmax over 3 classes, int8; written by tests/data/make.py."""
     return HERE / "data" / "tiny_int8.tflite"

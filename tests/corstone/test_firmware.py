@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 
 from toolchain.corstone import firmware
@@ -7,6 +9,14 @@ from toolchain.worker import silent
 
 def test_what_is_missing_names_the_command():
     assert firmware.missing().endswith("run: secateur targets --install corstone")
+
+
+def test_without_pyelftools_the_extra_is_named(monkeypatch):
+    firmware.path().parent.mkdir(parents=True)
+    firmware.path().write_bytes(b"there")
+    assert firmware.missing() is None
+    monkeypatch.setitem(sys.modules, "elftools", None)
+    assert firmware.missing() == "elftools is not installed; run: pip install 'secateur[emulate]'"
 
 
 def test_another_file_of_the_wheels_name_is_refused(tmp_path, monkeypatch):

@@ -22,9 +22,9 @@ class Graph:
         self.file = TfliteFile.read(path)
         if self.file.subgraphs != 1:
             raise ModelError(f"{path}: C is generated from one graph; this file has {self.file.subgraphs} (loops or branches)")
-        computed = self.file.activation_dtypes
-        if not {"INT8", "UINT8"} & set(computed):
-            raise ModelError(f"{path}: C is generated from an int8 file; this one computes in {', '.join(computed).lower()}")
+        kinds = {t.dtype for t in self.file.tensors if not t.constant}
+        if not {"INT8", "UINT8"} & kinds:
+            raise ModelError(f"{path}: C is generated from an int8 file; this one computes in {', '.join(sorted(kinds)).lower()}")
         for index in (*self.file.inputs, *self.file.outputs):
             shape = self.tensor(index).shape
             if (shape and shape[0] != 1) or any(size < 1 for size in shape):

@@ -1,18 +1,15 @@
-"""Symbols and bytes of a 32-bit ELF program: what it takes to find a function in someone's firmware and to replace it.
-
-Layout of headers, sections and symbols: Tool Interface Standard, Executable and Linking Format 1.2, book I.
-"""
+"""Functions of a 32-bit ELF program: found by name in someone's firmware, and replaced in a copy of it."""
 
 from __future__ import annotations
 
-import struct
+import io
 from functools import cached_property
+from typing import Any
 
 import msgspec
 
 from toolchain.errors import GuestError
-
-_SYMTAB, _LOAD, _FUNCTION = 2, 1, 2
+from toolchain.optional import require
 
 
 class Symbol(msgspec.Struct, frozen=True):
@@ -24,7 +21,7 @@ class Symbol(msgspec.Struct, frozen=True):
 
 
 class Program(msgspec.Struct, frozen=True, dict=True):
-    """A little-endian ELF32 file. Every method raises GuestError where the file is damaged."""
+    """A little-endian ELF32 file. Every method raises GuestError where it is damaged, DependencyError without pyelftools."""
 
     content: bytes
 
@@ -33,52 +30,41 @@ class Program(msgspec.Struct, frozen=True, dict=True):
             raise GuestError("not a 32-bit little-endian ELF file")
 
     @cached_property
-    def symbols(self) -> dict[str, Symbol]:
-        """Everything that has a name."""
+    def _parts(self) -> tuple[dict[str, Symbol], list[tuple[int, int, int]]]:
+        """Everything that has a name; and of every part that is loaded, its address, size, and place in the file."""
+        elffile: Any = require("elftools.elf.elffile", "emulate")
         try:
-            offset, stride, count = self._table(0x20, 0x2E)
-            sections = [struct.unpack_from("<10I", self.content, offset + stride * i) for i in range(count)]
-            found = {}
-            for section in sections:
-                if section[1] != _SYMTAB:
-                    continue
-                names = sections[section[6]][4]
-                for place in range(section[4], section[4] + section[5], section[9]):
-                    name, value, size, info = struct.unpack_from("<3IB", self.content, place)
-                    end = self.content.index(b"\0", names + name)
-                    address = value & ~1 if info & 15 == _FUNCTION else value
-                    found[self.content[names + name : end].decode()] = Symbol(address, size)
-            return found
-        except (struct.error, IndexError, ValueError, UnicodeDecodeError) as err:
-            raise GuestError(f"the ELF file has no whole table of symbols ({err})") from None
+            elf = elffile.ELFFile(io.BytesIO(self.content))
+            symbols = [symbol for table in elf.iter_sections("SHT_SYMTAB") for symbol in table.iter_symbols()]
+            loaded = [(part["p_vaddr"], part["p_filesz"], part["p_offset"]) for part in elf.iter_segments("PT_LOAD")]
+            return {symbol.name: _symbol(symbol) for symbol in symbols}, loaded
+        except Exception as err:  # pyelftools lets errors of its parser and of Python through
+            raise GuestError(f"the ELF file is not whole ({type(err).__name__}: {err})") from None
 
     def symbol(self, name: str) -> Symbol:
         """What has this name."""
-        if name not in self.symbols:
+        symbols, _ = self._parts
+        if name not in symbols:
             raise GuestError(f"the ELF file has no symbol {name!r}")
-        return self.symbols[name]
+        return symbols[name]
 
     def replaced(self, name: str, code: bytes) -> Program:
         """The program with `code` at the beginning of a function that has room for it."""
         function = self.symbol(name)
         if function.size_bytes < len(code):
             raise GuestError(f"{name} has {function.size_bytes} B, too few for {len(code)} B of code")
-        place = self._offset(function.address, len(code))
+        place = self._place(function.address, len(code))
         return Program(self.content[:place] + code + self.content[place + len(code) :])
 
-    def _offset(self, address: int, length: int) -> int:
-        """The place in the file of bytes that are loaded to `address`."""
-        try:
-            offset, stride, count = self._table(0x1C, 0x2A)
-            for i in range(count):
-                kind, place, start, _, stored = struct.unpack_from("<5I", self.content, offset + stride * i)
-                if kind == _LOAD and start <= address and address + length <= start + stored <= start + len(self.content) - place:
-                    return int(place + address - start)
-        except struct.error:
-            raise GuestError("the ELF file has no whole table of segments") from None
+    def _place(self, address: int, length: int) -> int:
+        """Where in the file the bytes lie that are loaded to `address`."""
+        _, loaded = self._parts
+        for start, size, place in loaded:
+            if start <= address and address + length <= start + min(size, len(self.content) - place):
+                return place + address - start
         raise GuestError(f"the ELF file holds no code for address {address:#x}")
 
-    def _table(self, offset_at: int, size_at: int) -> tuple[int, int, int]:
-        (offset,) = struct.unpack_from("<I", self.content, offset_at)
-        stride, count = struct.unpack_from("<HH", self.content, size_at)
-        return offset, stride, count
+
+def _symbol(found: Any) -> Symbol:
+    function = found["st_info"]["type"] == "STT_FUNC"
+    return Symbol(found["st_value"] & ~1 if function else found["st_value"], found["st_size"])

@@ -16,8 +16,9 @@ from pathlib import Path
 
 from toolchain.cache import Cache
 from toolchain.corstone.elf import Program
-from toolchain.errors import GuestError, TargetError
+from toolchain.errors import DependencyError, GuestError, TargetError
 from toolchain.files import written
+from toolchain.optional import require
 from toolchain.worker import Progress
 
 PACKAGE = "mlia-ethos-u==0.1.0"
@@ -41,7 +42,11 @@ def path() -> Path:
 
 
 def missing() -> str | None:
-    """The command that fetches the firmware, where it is missing."""
+    """The command that fetches the firmware, or the library that reads it, where one is missing."""
+    try:
+        require("elftools", "emulate")
+    except DependencyError as err:
+        return str(err)
     return None if path().exists() else f"Arm's firmware for Corstone-300 is not here; run: {INSTALL}"
 
 

@@ -89,7 +89,9 @@ class CortexM(Emulator, frozen=True, tag="cortex_m"):
 
 
 def _without(file: Path, status: Literal["unavailable", "refused"], reason: str) -> EmulatorResult:
-    return EmulatorResult(emulator="cortex_m", how="executed", status=status, reason=reason.removeprefix(f"{file.name}: "))
+    return EmulatorResult(
+        emulator="cortex_m", how="executed", status=status, reason=reason.removeprefix(f"{file}: ").removeprefix(f"{file.name}: ")
+    )
 
 
 class Done(msgspec.Struct, frozen=True):
