@@ -6,7 +6,9 @@ import os
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import msgspec
@@ -97,14 +99,23 @@ def on_targets(
 ) -> list[TargetReport]:
     """Run every emulator of every target on every file (with its activation types), and judge the fits: file by file, target by target.
 
-    Nothing is timed here, so that emulators run side by side, each in its own process.
+    Nothing is timed here, so that emulators run side by side; a process serves several, and a new one follows one that crashed.
     """
     pairs = [(path, dtypes, target) for path, dtypes in files for target in targets]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        waiting = [
-            [pool.submit(_emulate, emulator, path, target, data, options, progress) for emulator in _suited(target, path)]
-            for path, _, target in pairs
-        ]
+    count = os.cpu_count() or 1
+    idle: SimpleQueue[Worker] = SimpleQueue()
+    with ExitStack() as stack, ThreadPoolExecutor(count) as pool:
+        for _ in range(count):
+            idle.put(stack.enter_context(Worker(progress)))
+
+        def emulate(emulator: Emulator, path: Path, target: Target) -> EmulatorResult:
+            worker = idle.get()
+            try:
+                return _emulate(worker, _job(emulator, path, target, data, options), emulator, options)
+            finally:
+                idle.put(worker)
+
+        waiting = [[pool.submit(emulate, emulator, path, target) for emulator in _suited(target, path)] for path, _, target in pairs]
         return [
             fit(path, dtypes, target, [future.result() for future in futures])
             for (path, dtypes, target), futures in zip(pairs, waiting, strict=True)
@@ -135,15 +146,13 @@ def _job(emulator: Emulator, path: Path, target: Target, data: Dataset | None, o
     return bench_jobs.EmulateJob(kind, msgspec.to_builtins(emulator), target.device, path, data, options.synthetic, options.seed)
 
 
-def _emulate(emulator: Emulator, path: Path, target: Target, data: Dataset | None, options: Options, progress: Progress) -> EmulatorResult:
-    job = _job(emulator, path, target, data, options)
-    with Worker(progress) as worker:
-        try:
-            found = worker.call("toolchain.bench_jobs:emulate", job, EmulatorResult, f"{path.name} on {target.name}", options.limit_s)
-            assert isinstance(found, EmulatorResult)
-            return found
-        except ToolchainError as err:  # a crash or a hang of the guest is a result
-            return EmulatorResult(emulator=job.kind, how=emulator.how, status="refused", reason=str(err))
+def _emulate(worker: Worker, job: bench_jobs.EmulateJob, emulator: Emulator, options: Options) -> EmulatorResult:
+    try:
+        what = f"{job.path.name} on {job.device.name}"
+        found: EmulatorResult = worker.call("toolchain.bench_jobs:emulate", job, EmulatorResult, what, options.limit_s)
+        return found
+    except ToolchainError as err:  # a crash or a hang of the guest is a result
+        return EmulatorResult(emulator=job.kind, how=emulator.how, status="refused", reason=str(err))
 
 
 def _row(candidate: Candidate, found: bench_jobs.Examined, latency: Latency, targets: tuple[TargetReport, ...]) -> ArtifactReport:
