@@ -75,12 +75,21 @@ def test_the_profile_is_checked_when_the_target_loads():
     assert M7 in names()
 
 
-def test_targets_name_profiles_of_their_core():
+def test_targets_name_profiles_of_their_core_or_say_why_there_is_none():
     for name in target.names():
         found = target.load(name)
-        for emulator in found.emulators:
-            if isinstance(emulator, LatencyModel):
-                assert load(emulator.profile).core == found.device.cpu.core, name
+        models = [emulator for emulator in found.emulators if isinstance(emulator, LatencyModel)]
+        assert models, name
+        for emulator in models:
+            assert emulator.uncalibrated or load(emulator.profile).core == found.device.cpu.core, name
+
+
+def test_a_device_without_measurements_is_refused_with_the_reason(file):
+    found = LatencyModel(uncalibrated="nothing was published").run(file, [], None, device())
+    assert (found.status, found.how, found.reason) == ("refused", "estimated", "uncalibrated: nothing was published")
+    assert found.ms is None
+    with pytest.raises(ValueError, match="give either profile or uncalibrated"):
+        LatencyModel()
 
 
 @needs_shared("models_for_calibration")

@@ -21,15 +21,21 @@ from toolchain.tflite_file import TfliteFile
 
 
 class LatencyModel(Emulator, frozen=True, tag="latency_model"):
-    """A latency profile, by name; both fields are checked when the target loads."""
+    """A latency profile by name, or why there is none for the device; checked when the target loads."""
 
     how: ClassVar[How] = "estimated"
 
-    profile: str
+    profile: str | None = None
     board: str | None = None
     """Which of the profile's measured boards the device is; left out for another board of the same core."""
+    uncalibrated: str | None = None
+    """Instead of a profile: why no measurement reaches the device. Every estimate is refused with it."""
 
     def __post_init__(self) -> None:
+        if (self.profile is None) == (self.uncalibrated is None):
+            raise ValueError("give either profile or uncalibrated")
+        if self.profile is None:
+            return
         try:
             found = load(self.profile)
             if self.board is not None:
@@ -39,6 +45,8 @@ class LatencyModel(Emulator, frozen=True, tag="latency_model"):
 
     def run(self, file: Path, inputs: list[Array], labels: Array | None, device: Device) -> EmulatorResult:
         """Milliseconds in all and by operator; examples and labels play no part."""
+        if self.profile is None:
+            return EmulatorResult(emulator="latency_model", how=self.how, status="refused", reason=f"uncalibrated: {self.uncalibrated}")
         known = load(self.profile)
         try:
             model = TfliteFile.read(file) if sniff(file) is Format.TFLITE else None
