@@ -55,7 +55,8 @@ class EmulatorResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tr
     outputs_differing: int | None = None
     """How many output values differ, over all examples."""
     outputs_max_difference: float | None = None
-    """Largest difference, in steps of the output's scale."""
+    """Largest difference: in steps of the output's scale, or absolute where `outputs_are_float`."""
+    outputs_are_float: bool = False
     examples: int | None = None
     """How many examples were run, compared and scored."""
     accuracy: float | None = None
@@ -85,7 +86,8 @@ class EmulatorResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tr
             return ""
         if self.outputs_match:
             return f"identical to {self.outputs_against} on {self.examples}"
-        steps = "" if self.outputs_max_difference is None else f", by at most {self.outputs_max_difference:g} steps"
+        unit = "" if self.outputs_are_float else " steps"
+        steps = "" if self.outputs_max_difference is None else f", by at most {self.outputs_max_difference:g}{unit}"
         values = "1 value differs" if self.outputs_differing == 1 else f"{self.outputs_differing:,} values differ"
         return f"{values} from {self.outputs_against}{steps}, on {self.examples}"
 

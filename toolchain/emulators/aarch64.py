@@ -74,17 +74,16 @@ class Aarch64(Emulator, frozen=True, tag="aarch64"):
             outputs_against=f"{here.runtime} on {platform.machine()}",
             outputs_differing=int((found != expected).sum()),
             outputs_max_difference=float(np.abs(found.astype(np.float64) - expected).max()),
+            outputs_are_float=bool(np.issubdtype(found.dtype, np.floating)),
             examples=len(found),
             accuracy=None if scored is None else scored.value,
             instructions=executed.total,
             instruction_mix=executed.mix,
-            notes=self._notes(found, device),
+            notes=self._notes(device),
         )
 
-    def _notes(self, outputs: Array, device: Device) -> tuple[str, ...]:
+    def _notes(self, device: Device) -> tuple[str, ...]:
         notes = ["one thread; the engine's call alone, without copying inputs and outputs"]
-        if np.issubdtype(outputs.dtype, np.floating):
-            notes.append("float outputs: the largest difference is absolute, not in steps")
         if device.cpu.core != self.cpu:
             notes.append(f"the device's core is {device.cpu.core}; {self.cpu} was emulated in its place")
         return tuple(notes)

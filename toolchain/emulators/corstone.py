@@ -73,9 +73,6 @@ class Corstone(Emulator, frozen=True, tag="corstone"):
             notes.append(f"outputs were not compared with tflite-micro: {err}")
         (against, expected), *others = references.items()
         notes += [_difference(found, other, name) for name, other in others]
-        steps = np.issubdtype(found.dtype, np.integer)
-        if not steps:
-            notes.append(_difference(found, expected, against))
         return msgspec.structs.replace(
             result,
             status="ok",
@@ -83,7 +80,8 @@ class Corstone(Emulator, frozen=True, tag="corstone"):
             outputs_match=bool(np.array_equal(found, expected)),
             outputs_against=against,
             outputs_differing=int((found != expected).sum()),
-            outputs_max_difference=float(np.abs(found.astype(np.float64) - expected).max()) if steps else None,
+            outputs_max_difference=float(np.abs(found.astype(np.float64) - expected).max()),
+            outputs_are_float=bool(np.issubdtype(found.dtype, np.floating)),
             examples=len(found),
             accuracy=None if labels is None else accuracy.score(dequantized(found, litert.outputs[0]), labels[: len(found)]).value,
             instructions=counted.instructions if counted else None,

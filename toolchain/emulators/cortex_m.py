@@ -148,6 +148,7 @@ def _result(file: Path, done: Done, labels: Array | None, machine: Machine) -> E
         outputs_against=f"{reference.runtime}, every layer",
         outputs_differing=differing + sum(different.values()),
         outputs_max_difference=float(np.abs(answers.astype(np.float64) - expected).max()),
+        outputs_are_float=bool(np.issubdtype(answers.dtype, np.floating)),
         examples=len(rows),
         accuracy=None if scored is None else scored.value,
         instructions=sum(layer.instructions or 0 for layer in layers),

@@ -79,6 +79,7 @@ class Tflm(Emulator, frozen=True, tag="tflm"):
             outputs_match=bool(np.array_equal(found, expected)),
             outputs_differing=int((found != expected).sum()),
             outputs_max_difference=float(np.abs(found.astype(np.float64) - expected).max()),
+            outputs_are_float=bool(np.issubdtype(found.dtype, np.floating)),
             outputs_against=reference.runtime,
             examples=len(found),
             accuracy=None if scored is None else scored.value,
