@@ -29,23 +29,20 @@ def network(path: Path, filters: int = 8, classes: int = 3, channels: int = 3, l
     def weights(shape, *, bias):
         return net.tensor(shape, scale=0.1, data=[1] * _count(shape)), net.constant([0] * bias, scale=0.01)
 
-    image = net.tensor((1, 8, 8, channels), scale=0.1)
-    small = net.tensor((1, 4, 4, filters), scale=0.1)
-    net.operator("CONV_2D", [image, *weights((filters, 3, 3, channels), bias=filters)], [small], "Conv2DOptions", strideW=2, strideH=2)
-    deep = net.tensor((1, 4, 4, filters), scale=0.1)
-    net.operator(
-        "DEPTHWISE_CONV_2D", [small, *weights((1, 3, 3, filters), bias=filters)], [deep], "DepthwiseConv2DOptions",
-        strideW=1, strideH=1, depthMultiplier=1,
-    )  # fmt: skip
-    mixed = net.tensor((1, 4, 4, 4), dtype, scale=0.1)
-    net.operator("CONV_2D", [deep, *weights((4, 1, 1, filters), bias=4)], [mixed], "Conv2DOptions", strideW=1, strideH=1)
-    flat = net.tensor((1, 64), scale=0.1)
-    net.operator("RESHAPE", [mixed, net.constant([1, 64])], [flat], "ReshapeOptions")
-    scores = net.tensor((1, classes), scale=0.1)
-    net.operator("FULLY_CONNECTED", [flat, *weights((classes, 64), bias=classes)], [scores], "FullyConnectedOptions")
-    answer = net.tensor((1, classes), scale=1 / 256, zero=-128)
-    net.operator(last, [scores], [answer])
-    return net.write(path, [image], [answer])
+    image = net.input((1, 8, 8, channels), 0.1)
+    small = net.tensor((1, 4, 4, filters), 0.1)
+    net.operator("CONV_2D", [image, *weights((filters, 3, 3, channels), bias=filters)], small, "Conv2D", strideW=2, strideH=2)
+    deep = net.tensor((1, 4, 4, filters), 0.1)
+    kernel = weights((1, 3, 3, filters), bias=filters)
+    net.operator("DEPTHWISE_CONV_2D", [small, *kernel], deep, "DepthwiseConv2D", strideW=1, strideH=1, depthMultiplier=1)
+    mixed = net.tensor((1, 4, 4, 4), 0.1, dtype=dtype)
+    net.operator("CONV_2D", [deep, *weights((4, 1, 1, filters), bias=4)], mixed, "Conv2D", strideW=1, strideH=1)
+    flat = net.tensor((1, 64), 0.1)
+    net.operator("RESHAPE", [mixed, net.constant([1, 64])], flat, "Reshape")
+    scores = net.tensor((1, classes), 0.1)
+    net.operator("FULLY_CONNECTED", [flat, *weights((classes, 64), bias=classes)], scores, "FullyConnected")
+    net.operator(last, [scores], net.output((1, classes), 1 / 256, -128))
+    return net.write(path)
 
 
 def _count(shape) -> int:

@@ -1,5 +1,6 @@
+import numpy as np
 import pytest
-from c_source.graphs import Net, unary
+from c_source.graphs import Net
 from conftest import SHARED, needs_shared
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,26 +46,28 @@ def test_kinds_of_convolution():
 
 
 @pytest.mark.parametrize(
-    ("name", "shape", "out_shape", "options", "expected"),
+    ("name", "out_shape", "constants", "options", "fields", "expected"),
     [
-        ("LOGISTIC", (1, 4, 4, 2), (1, 4, 4, 2), {}, {"elementwise": 32, "operator": 1}),
-        ("PAD", (1, 4, 4, 2), (1, 5, 5, 2), {"extra": [[[0, 0], [0, 1], [0, 1], [0, 0]]], "options": "PadOptions"}, {"moved_value": 50, "operator": 1}),
-        ("MEAN", (1, 4, 4, 2), (1, 2), {"extra": [[1, 2]], "options": "ReducerOptions"}, {"pool_value": 32, "operator": 1}),
-        ("AVERAGE_POOL_2D", (1, 4, 4, 2), (1, 2, 2, 2), {"options": "Pool2DOptions", "filterHeight": 2, "filterWidth": 2}, {"pool_value": 32, "operator": 1}),
-        ("RESHAPE", (1, 4, 4, 2), (1, 32), {"extra": [[1, 32]], "options": "ReshapeOptions"}, {}),
-        ("FLOOR", (1, 4, 4, 2), (1, 4, 4, 2), {}, None),
+        ("LOGISTIC", (1, 4, 4, 2), [], None, {}, {"elementwise": 32, "operator": 1}),
+        ("PAD", (1, 5, 5, 2), [[[0, 0], [0, 1], [0, 1], [0, 0]]], "Pad", {}, {"moved_value": 50, "operator": 1}),
+        ("MEAN", (1, 2), [[1, 2]], "Reducer", {}, {"pool_value": 32, "operator": 1}),
+        ("AVERAGE_POOL_2D", (1, 2, 2, 2), [], "Pool2D", {"filterHeight": 2, "filterWidth": 2}, {"pool_value": 32, "operator": 1}),
+        ("RESHAPE", (1, 32), [[1, 32]], "Reshape", {}, {}),
+        ("FLOOR", (1, 4, 4, 2), [], None, {}, None),
     ],
-)  # fmt: skip
-def test_operators_without_multiplications(tmp_path, name, shape, out_shape, options, expected):
-    assert works(unary(tmp_path / "one.tflite", name, shape, out_shape, **options)) == [expected]
+)
+def test_operators_without_multiplications(tmp_path, name, out_shape, constants, options, fields, expected):
+    net = Net()
+    x = net.input((1, 4, 4, 2), 0.05, 3)
+    net.operator(name, [x, *map(net.constant, constants)], net.output(out_shape, 0.04, -7), options, **fields)
+    assert works(net.write(tmp_path / "one.tflite")) == [expected]
 
 
 def test_arithmetic_on_shapes_is_free(tmp_path):
     net = Net()
-    shape = net.tensor((2,), dtype="int32")
-    twice = net.tensor((2,), dtype="int32")
-    net.operator("MUL", [shape, net.constant([2, 2])], [twice], "MulOptions")
-    assert works(net.write(tmp_path / "shape.tflite", [shape], [twice])) == [{}]
+    shape = net.input((2,), dtype=np.int32)
+    net.operator("MUL", [shape, net.constant([2, 2])], net.output((2,), dtype=np.int32), "Mul")
+    assert works(net.write(tmp_path / "shape.tflite")) == [{}]
 
 
 @given(outputs=sizes, height=sizes, width=sizes, inputs=sizes, filters=sizes)
