@@ -1,8 +1,13 @@
 import re
 
+import msgspec
+import numpy as np
 import pytest
+from conftest import HERE, shapes
+from pruned_pair import device, pair
 
 from toolchain.benchmark import bench
+from toolchain.emulator import EmulatorResult, Layer
 from toolchain.page import render
 from toolchain.report import DataReport, ModelReport, Report, Skipped, StepReport
 
@@ -10,17 +15,29 @@ GROUPS = {"conv": {"layers": ["conv", "shortcut"], "before": 4321, "after": 1234
 COUNTS = {"before": 987_654, "after": 123_456}
 
 
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """A file on a board, and a pruned pair on a device of our own."""
+    folder = tmp_path_factory.mktemp("page")
+    np.savez(folder / "shapes.npz", **dict(zip("xy", shapes(300), strict=True)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SECATEUR_CACHE", str(tmp_path_factory.getbasetemp() / "compiled"))
+        return (
+            bench([HERE / "data" / "tiny_int8.tflite"], data=str(folder / "shapes.npz"), scale="1/255", targets=["stm32f746"]),
+            bench(pair(folder), targets=[str(device(folder))]),
+        )
+
+
 @pytest.fixture
-def found(tiny_int8, npz):
-    measured = bench([tiny_int8], data=str(npz), scale="1/255", targets=["stm32f746"])
+def found(measured):
     return Report(
         secateur="0",
         recipe="<script>alert(1)</script>",
         settings={},
         model=ModelReport("<img src=x onerror=alert(1)>", "keras", "0", 10, 5, 95, 95, "top1", 0.5, (0.4, 0.6)),
         data=DataReport("shapes", "0", 240, 30, 30, 1 / 255, 0.0, 0),
-        host=measured.host,
-        artifacts=measured.artifacts,
+        host=measured[0].host,
+        artifacts=measured[0].artifacts,
         skipped=(Skipped("1 prune", "<b>layer</b>", "reason"),),
         steps=(StepReport("1 prune_channels", 1.0, False, {}, {"groups": GROUPS, "macs": COUNTS, "params": COUNTS}),),
     )
@@ -51,3 +68,31 @@ def test_the_page_is_whole_self_contained_and_escapes_names(found):
 
 def test_the_page_of_one_report_is_the_same_twice(found):
     assert render(found) == render(found)
+
+
+def test_what_pruning_saved_shows_layer_by_layer(found, measured):
+    artifacts = measured[1].artifacts
+    page = render(msgspec.structs.replace(found, artifacts=artifacts))
+    (table,) = re.findall(r"<h2>Layers on mine: instructions, executed by cortex_m</h2>(.*?)</table>", page, re.DOTALL)
+    assert re.findall(r'<th scope="col">(.*?)</th>', table) == [
+        "operator", "MACs, wide.tflite", "instructions", "MACs, narrow.tflite", "instructions",
+    ]  # fmt: skip
+    rows = [re.findall(r"<td>(.*?)</td>", row) for row in table.split("</tr>")[1:-1]]
+    wide, narrow = (artifact.targets[0].results[0].instructions_per_layer for artifact in artifacts)
+    assert rows == [
+        [f"{a.index} {a.operator} <small>{a.output}</small>", *(f"{n:,}" for n in (a.macs, a.instructions, b.macs, b.instructions))]
+        for a, b in zip(wide, narrow, strict=True)
+    ]
+    assert all(b.instructions < a.instructions for a, b in zip(wide[:3], narrow[:3], strict=True))
+
+
+def test_estimated_milliseconds_of_layers_have_a_table_that_says_so(found):
+    (row,) = found.artifacts
+    layers = (Layer(index=0, operator="CONV_2D", output="conv/Relu;conv/BiasAdd", macs=1_234, ms=0.98765),)
+    estimate = EmulatorResult(
+        emulator="latency_model", how="estimated", status="ok", reason=None, ms=1.0, profile="tflm <1>", ms_per_layer=layers
+    )
+    targets = (msgspec.structs.replace(row.targets[0], results=(estimate,)),)
+    page = render(msgspec.structs.replace(found, artifacts=(msgspec.structs.replace(row, targets=targets),)))
+    assert "<h2>Layers on stm32f746: ms, estimated by latency_model, tflm &lt;1&gt;</h2>" in page
+    assert "<td>0 CONV_2D <small>conv/Relu</small></td><td>1,234</td><td>0.988</td>" in page
