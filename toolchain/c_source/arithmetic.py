@@ -19,6 +19,10 @@ class Scale(msgspec.Struct, frozen=True):
     right: int
 
 
+ACCUMULATORS = 1 << 30
+"""What a value, shifted left by its factor, has to stay below (sct_requantize)."""
+
+
 def fixed_point(real: float) -> Scale:
     """The nearest fixed-point factor, as QuantizeMultiplier in tensorflow/lite/kernels/internal/quantization_util.cc.
 
@@ -33,6 +37,13 @@ def fixed_point(real: float) -> Scale:
     if exponent < -31:
         multiplier, exponent = 0, 0
     return Scale(multiplier, max(exponent, 0), max(-exponent, 0))
+
+
+def kept_within(largest: int, scale: Scale) -> Scale:
+    """The scale itself. Raises ModelError where a value up to `largest` could leave the kernels' range on its way."""
+    if largest << scale.left >= ACCUMULATORS:
+        raise ModelError(f"a factor of 2^{scale.left} and more leaves the kernels' range")
+    return scale
 
 
 def requantized(value: int, scale: Scale) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from toolchain.c_source.arithmetic import Scale, fixed_point, limits, scale_of, zero_of
+from toolchain.c_source.arithmetic import Scale, fixed_point, kept_within, limits, scale_of, zero_of
 from toolchain.c_source.calls import Builder, Call, Constant, Settings, Use, operand
 from toolchain.c_source.graph import Graph
 from toolchain.c_source.tables import table_of
@@ -26,17 +26,18 @@ def subtract(graph: Graph, op: Operator) -> list[Call]:
 
 
 def multiply(graph: Graph, op: Operator) -> list[Call]:
-    """A product, scaled once."""
-    first, second, y = (scale_of(graph.tensor(index)) for index in (*op.inputs, op.outputs[0]))
+    """A product, scaled once by a factor that LiteRT computes in float32 (kernels/mul.cc: Prepare)."""
+    first, second, y = (np.float32(scale_of(graph.tensor(index))) for index in (*op.inputs, op.outputs[0]))
     unused = Scale(0, 0, 0)
-    return _pairwise(graph, op, "mul", unused, unused, fixed_point(first * second / y))
+    return _pairwise(graph, op, "mul", unused, unused, kept_within(255 * 255, fixed_point(float(first * second / y))))
 
 
 def _sum_factors(graph: Graph, op: Operator) -> tuple[Scale, Scale, Scale]:
     """Both inputs are brought to twice the larger scale, 20 bits up (kernels/add.cc: PrepareGeneralAddOp)."""
     first, second, y = (scale_of(graph.tensor(index)) for index in (*op.inputs, op.outputs[0]))
     twice = 2.0 * max(first, second)
-    return fixed_point(first / twice), fixed_point(second / twice), fixed_point(twice / ((1 << HEADROOM) * y))
+    out = kept_within(255 << HEADROOM, fixed_point(twice / ((1 << HEADROOM) * y)))
+    return fixed_point(first / twice), fixed_point(second / twice), out
 
 
 def _pairwise(graph: Graph, op: Operator, kernel: str, *factors: Scale) -> list[Call]:
@@ -76,6 +77,8 @@ def quantize(graph: Graph, op: Operator) -> list[Call]:
     x, y = graph.tensor(op.inputs[0]), graph.tensor(op.outputs[0])
     if x.dtype != "FLOAT32":
         return table(graph, op)
+    if y.dtype != "INT8":
+        raise ModelError("from float to uint8")
     return [Call("quantize", (y.elements, scale_of(y), zero_of(y), Use(x.index), Use(y.index)))]
 
 
@@ -100,6 +103,6 @@ def softmax(graph: Graph, op: Operator) -> list[Call]:
 BUILDERS: dict[str, Builder] = {
     "ADD": add, "SUB": subtract, "MUL": multiply, "SOFTMAX": softmax, "QUANTIZE": quantize, "DEQUANTIZE": dequantize,
     **dict.fromkeys(
-        ("RELU", "RELU6", "RELU_N1_TO_1", "LEAKY_RELU", "LOGISTIC", "TANH", "HARD_SWISH", "ELU", "GELU", "ABS", "RSQRT", "EXP"), table
+        ("RELU", "RELU6", "RELU_N1_TO_1", "LEAKY_RELU", "LOGISTIC", "TANH", "HARD_SWISH", "GELU", "ABS", "RSQRT", "EXP"), table
     ),
 }  # fmt: skip

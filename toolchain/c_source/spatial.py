@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from toolchain.c_source.arithmetic import fixed_point, scale_of, shared_by, zero_of
+from toolchain.c_source.arithmetic import fixed_point, kept_within, scale_of, shared_by, zero_of
 from toolchain.c_source.calls import Builder, Call, Constant, Settings, Use
 from toolchain.c_source.graph import Graph
 from toolchain.c_source.weighted import window
@@ -31,11 +31,12 @@ def mean(graph: Graph, op: Operator) -> list[Call]:
     if axes != list(range(axes[0], axes[-1] + 1)):
         raise ModelError(f"axes {axes}, which are not neighbours")
     count = math.prod(x.shape[axes[0] : axes[-1] + 1])
+    scale = kept_within(255 * count, shared_by(fixed_point(scale_of(x) / scale_of(y)), count))
     shape = Settings(
         "sct_mean_shape",
         {
             "outer": math.prod(x.shape[: axes[0]]), "reduced": count, "inner": math.prod(x.shape[axes[-1] + 1 :]),
-            "in_zero": zero_of(x), "out_zero": zero_of(y), "scale": shared_by(fixed_point(scale_of(x) / scale_of(y)), count),
+            "in_zero": zero_of(x), "out_zero": zero_of(y), "scale": scale,
         },
     )  # fmt: skip
     return [Call("mean", (shape, Use(x.index), Use(y.index)))]

@@ -7,16 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from toolchain.c_source.arithmetic import Scale, fixed_point, limits, requantized, requantized_once, scale_of, zero_of
+from toolchain.c_source.arithmetic import ACCUMULATORS, Scale, fixed_point, limits, requantized, requantized_once, scale_of, zero_of
 from toolchain.c_source.calls import Builder, Call, Constant, Scratch, Settings, Use, scales
 from toolchain.c_source.graph import Graph
 from toolchain.data import Array
 from toolchain.errors import ModelError
 from toolchain.tflite_file import Operator, Tensor
-
-ACCUMULATORS = 1 << 30
-"""What a sum, shifted left by its factor, has to stay below (sct_requantize). Converters give dead channels biases of 2^30: such
-a channel, whose answer is the same for every input, is stored as that answer."""
 
 ONE = Scale(1 << 30, 1, 0)
 
@@ -93,7 +89,8 @@ def dense(graph: Graph, op: Operator) -> list[Call]:
 def _weights(graph: Graph, op: Operator, channels: Array, requantize: Callable[[int, Scale], int]) -> tuple[Constant, Constant, Constant]:
     """Filters `[channels, inputs]`, biases that take the input's zero point, and factors.
 
-    Raises ModelError where an accumulator could leave the kernels' range on its way.
+    Converters give dead channels biases of 2^30: such a channel, whose answer is the same for every input, is stored as that
+    answer. Raises ModelError where the sum of another channel could leave the kernels' range on its way.
     """
     x, filters, y = (graph.tensor(index) for index in (*op.inputs[:2], op.outputs[0]))
     if filters.dtype != "INT8" or any(filters.zero_point):
