@@ -55,6 +55,6 @@ def _listed(folder: Path) -> dict[str, str]:
     """The digests in a folder's list; a name that leads out of the folder is no name of a file there."""
     try:
         rows = [line.split("  ", 1) for line in (folder / LIST).read_text().splitlines()]
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         return {}
-    return {row[1]: row[0] for row in rows if len(row) == 2 and Path(row[1]).name == row[1]}
+    return {row[1]: row[0] for row in rows if len(row) == 2 and Path(row[1]).name == row[1] != ".."}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 import numpy as np
 
 from toolchain.c_source.arithmetic import fixed_point, kept_within, scale_of, shared_by, zero_of
@@ -12,7 +13,7 @@ from toolchain.c_source.graph import Graph
 from toolchain.c_source.weighted import window
 from toolchain.data import Array
 from toolchain.errors import ModelError
-from toolchain.tflite_file import Operator
+from toolchain.tflite_file import Operator, Tensor
 
 
 def pool(graph: Graph, op: Operator) -> list[Call]:
@@ -25,12 +26,12 @@ def pool(graph: Graph, op: Operator) -> list[Call]:
 
 
 def mean(graph: Graph, op: Operator) -> list[Call]:
-    """A mean over neighbouring axes."""
+    """A mean over axes with nothing between them."""
     x, y = graph.tensor(op.inputs[0]), graph.tensor(op.outputs[0])
-    axes = sorted({int(axis) % len(x.shape) for axis in np.atleast_1d(graph.value(op.inputs[1]))})
-    if axes != list(range(axes[0], axes[-1] + 1)):
-        raise ModelError(f"axes {axes}, which are not neighbours")
+    axes = _axes(graph, op, x)
     count = math.prod(x.shape[axes[0] : axes[-1] + 1])
+    if count != math.prod(x.shape[axis] for axis in axes):
+        raise ModelError(f"axes {axes}, between which lie others")
     scale = kept_within(255 * count, shared_by(fixed_point(scale_of(x) / scale_of(y)), count))
     shape = Settings(
         "sct_mean_shape",
@@ -40,6 +41,22 @@ def mean(graph: Graph, op: Operator) -> list[Call]:
         },
     )  # fmt: skip
     return [Call("mean", (shape, Use(x.index), Use(y.index)))]
+
+
+def global_maximum(graph: Graph, op: Operator) -> list[Call]:
+    """REDUCE_MAX over height and width is one window as large as the image."""
+    x, y = graph.tensor(op.inputs[0]), graph.tensor(op.outputs[0])
+    if len(x.shape) != 4 or _axes(graph, op, x) != [1, 2]:
+        raise ModelError(f"axes other than height and width of an image; the shape is {x.shape}")
+    whole = msgspec.structs.replace(y, shape=(1, 1, 1, x.shape[3]))
+    slide = window(x, whole, x.shape[1:3], {"strideH": 1, "strideW": 1, "fusedActivationFunction": 0})
+    return [Call("max_pool", (slide, Use(x.index), Use(y.index)))]
+
+
+def _axes(graph: Graph, op: Operator, x: Tensor) -> list[int]:
+    """The axes that are reduced, in order; those of one element do not matter, unless there are no others."""
+    axes = sorted({int(axis) % len(x.shape) for axis in np.atleast_1d(graph.value(op.inputs[1]))})
+    return axes if op.name == "REDUCE_MAX" else [axis for axis in axes if x.shape[axis] > 1] or axes[:1]
 
 
 def resize(graph: Graph, op: Operator) -> list[Call]:
@@ -76,5 +93,6 @@ def nearest_lines(size: int, wanted: int, align: bool, half: bool) -> Array:
 
 
 BUILDERS: dict[str, Builder] = {
-    "AVERAGE_POOL_2D": pool, "MAX_POOL_2D": pool, "MEAN": mean, "RESIZE_BILINEAR": resize, "RESIZE_NEAREST_NEIGHBOR": resize,
+    "AVERAGE_POOL_2D": pool, "MAX_POOL_2D": pool, "MEAN": mean, "REDUCE_MAX": global_maximum,
+    "RESIZE_BILINEAR": resize, "RESIZE_NEAREST_NEIGHBOR": resize,
 }  # fmt: skip

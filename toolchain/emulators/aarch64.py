@@ -21,6 +21,7 @@ from toolchain.emulator import Emulator, EmulatorResult
 from toolchain.errors import DependencyError, GuestError, ModelError
 from toolchain.guests.process import Limits
 from toolchain.measure import accuracy
+from toolchain.report import percent
 from toolchain.worker import Progress
 
 LIMITS = Limits(seconds=300.0)
@@ -59,7 +60,7 @@ class Aarch64(Emulator, frozen=True, tag="aarch64"):
                 execution = Execution.prepare(sysroot.here(), self.cpu, here.kind, file, stored, Path(folder), LIMITS)
                 found = execution.outputs(expected)
                 executed = execution.instructions()
-            scored = None if labels is None else accuracy.score(here.dequantize(found), labels[: len(found)])
+            scores = None if labels is None else [accuracy.score(here.dequantize(x), labels[: len(found)]) for x in (found, expected)]
         except DependencyError as err:
             return self._without("unavailable", str(err))
         except (ModelError, GuestError) as err:
@@ -76,14 +77,21 @@ class Aarch64(Emulator, frozen=True, tag="aarch64"):
             outputs_max_difference=float(np.abs(found.astype(np.float64) - expected).max()),
             outputs_are_float=bool(np.issubdtype(found.dtype, np.floating)),
             examples=len(found),
-            accuracy=None if scored is None else scored.value,
+            accuracy=None if scores is None else scores[0].value,
             instructions=executed.total,
             instruction_mix=executed.mix,
-            notes=self._notes(device),
+            notes=self._notes(found, expected, scores, device),
         )
 
-    def _notes(self, device: Device) -> tuple[str, ...]:
-        notes = ["one thread; the engine's call alone, without copying inputs and outputs"]
+    def _notes(self, found: Array, expected: Array, scores: list[accuracy.Score] | None, device: Device) -> tuple[str, ...]:
+        notes = ["instructions: one call of the engine with one thread, without copying inputs and outputs"]
+        if scores is not None:
+            here = percent(scores[1].metric, scores[1].value)
+            notes.append(f"{scores[1].metric}: of the first {len(found)} examples; on this machine, the same ones give {here}")
+        if not np.array_equal(found, expected):
+            notes.append(
+                f"outputs: {int((found != expected).sum())} of {found.size} differ; builds for other processors round floats differently"
+            )
         if device.cpu.core != self.cpu:
             notes.append(f"the device's core is {device.cpu.core}; {self.cpu} was emulated in its place")
         return tuple(notes)
