@@ -106,9 +106,7 @@ def pairwise(net, name, shape, repeated, rank, constant, scales, zeros, ratio, a
     shapes = [tuple(1 if repeated[axis] == side else n for axis, n in enumerate(shape)) for side in (0, 1)]
     shapes[1] = shapes[1][len(shape) - rank :]
     operands = [
-        net.constant(rng.integers(-128, 128, s), np.int8, scale=scale, zero=zero)
-        if side == constant
-        else net.input(s, scale, zero)
+        net.constant(rng.integers(-128, 128, s), np.int8, scale=scale, zero=zero) if side == constant else net.input(s, scale, zero)
         for side, (s, scale, zero) in enumerate(zip(shapes, scales, zeros[:2], strict=True))
     ]
     natural = np.float32(scales[0]) * np.float32(scales[1]) * 128 if name == "MUL" else max(scales)
@@ -261,7 +259,9 @@ PAIRWISE = cases(
     zeros=st.tuples(ZEROS, ZEROS, ZEROS), ratio=st.sampled_from([0.01, 0.25, 0.7, 1, 2, 3, 10]), activation=ACTIVATIONS, seed=SEEDS,
 )  # fmt: skip
 TABLES = st.one_of(
-    cases(unary, name=st.sampled_from(["RELU", "RELU6", "RELU_N1_TO_1", "HARD_SWISH", "GELU", "ABS", "EXP"]), shape=SHAPES, x=PLACED, y=PLACED),
+    cases(
+        unary, name=st.sampled_from(["RELU", "RELU6", "RELU_N1_TO_1", "HARD_SWISH", "GELU", "ABS", "EXP"]), shape=SHAPES, x=PLACED, y=PLACED
+    ),
     cases(unary, name=st.just("LOGISTIC"), shape=SHAPES, x=PLACED, y=st.just((1 / 256, -128))),
     cases(unary, name=st.just("TANH"), shape=SHAPES, x=PLACED, y=st.just((1 / 128, 0))),
     cases(leaky, shape=SHAPES, x=PLACED, y=PLACED, alpha=st.floats(0, 1)),
