@@ -91,7 +91,7 @@ class TestCompare:
             (result((0, "CONV_2D", 9), (1, "RELU", 1)), "the files have different operators: 1 and 2"),
             (result((0, "MEAN", 9)), "the files have different operators: 1 and 1"),
             (result(), "the emulator does not tell its layers apart"),
-            (result(status="refused", reason="no GELU"), "the emulator does not tell its layers apart"),
+            (result(status="refused", reason="no GELU"), "refused: no GELU"),
         ],
     )
     def test_layers_that_do_not_fit_are_not_paired_and_the_reason_is_there(self, second, reason):

@@ -39,7 +39,7 @@ class TestRow:
         firmware = result("corstone", instructions=89)
         found = row(artifact(), report(host, core, firmware, fits=True, flash_bytes=12_345, sram_bytes=678))
         assert (found.fits, found.flash, found.sram) == ("yes", "12,345", "678")
-        assert found.outputs == "3 values differ from litert, on 7 (cortex_m)"
+        assert found.outputs == "3 values differ from litert, on 7 examples (cortex_m)"
         assert found.accuracy == "50.00% on 7 (cortex_m)"
         assert found.instructions == "89 (corstone)"
 
@@ -47,7 +47,7 @@ class TestRow:
     def test_what_did_not_run_gives_no_number(self, status):
         failed = result("cortex_m", status=status, reason="no", instructions=1, accuracy=1.0, **COUNTED)
         found = row(artifact(), report(failed, result("tflm", **COUNTED), fits=False))
-        assert (found.fits, found.outputs, found.accuracy, found.instructions) == ("no", "identical to litert on 7 (tflm)", "", "")
+        assert (found.fits, found.outputs, found.accuracy, found.instructions) == ("no", "identical to litert on 7 examples (tflm)", "", "")
 
     def test_milliseconds_say_how_they_came_about_and_that_others_follow(self):
         estimate = result("latency_model", "estimated", ms=12.345, interval_ms=(11.06, 13.64), profile="x-cube-ai/cortex-m4")
@@ -72,7 +72,7 @@ class TestFindings:
             npu_share=0.5, ms=1.5, interval_ms=(1, 2), profile="p", **COUNTED,
         )  # fmt: skip
         assert findings(found) == (
-            "cortex_m, executed: c_source, arena 1,104 B, flash 6,232 B, RAM 1,612 B, outputs identical to litert on 7, "
+            "cortex_m, executed: c_source, arena 1,104 B, flash 6,232 B, RAM 1,612 B, outputs identical to litert on 7 examples, "
             "107,566 instructions, 2,000 cycles, 50% of the operators on the NPU, 1.5 (1 to 2, 90 %) ms by p"
         )
 

@@ -18,7 +18,7 @@ class Distance(msgspec.Struct, frozen=True):
     max_difference: float
     mean_difference: float
     sqnr_db: float | None
-    """Signal to quantization noise: 10 log10(sum(a^2) / sum((a - b)^2)); None where nothing differs."""
+    """Signal to quantization noise: 10 log10(sum(a^2) / sum((a - b)^2)); None where nothing differs, and in JSON where `a` is 0."""
 
     @classmethod
     def between(cls, first: Array, second: Array) -> Distance:
@@ -56,7 +56,8 @@ def compare(target: str, results: tuple[EmulatorResult, EmulatorResult], traces:
     """Set two results side by side, with the values of their layers where both were traced."""
     costs = [_layers(result) for result in results]
     values = tuple({} if trace is None else trace.layers for trace in traces)
-    reason = _not_aligned(*costs)
+    failed = next((result for result in results if result.status != "ok"), None)
+    reason = f"{failed.status}: {failed.reason}" if failed else _not_aligned(*costs)
     pairs = [] if reason else [LayerPair(a, b, _distance(values, a.index, b.index)) for a, b in zip(*costs, strict=True)]
     outputs = None
     if traces[0] is not None and traces[1] is not None and traces[0].outputs.shape == traces[1].outputs.shape:

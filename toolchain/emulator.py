@@ -85,11 +85,11 @@ class EmulatorResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tr
         if self.outputs_match is None:
             return ""
         if self.outputs_match:
-            return f"identical to {self.outputs_against} on {self.examples}"
+            return f"identical to {self.outputs_against} on {self.examples} examples"
         unit = "" if self.outputs_are_float else " steps"
         steps = "" if self.outputs_max_difference is None else f", by at most {self.outputs_max_difference:g}{unit}"
         values = "1 value differs" if self.outputs_differing == 1 else f"{self.outputs_differing:,} values differ"
-        return f"{values} from {self.outputs_against}{steps}, on {self.examples}"
+        return f"{values} from {self.outputs_against}{steps}, on {self.examples} examples"
 
 
 class Trace(msgspec.Struct, frozen=True):

@@ -61,6 +61,13 @@ def test_what_cannot_be_c_is_refused_with_its_reason(tiny_float, tmp_path):
         packaged(net, str(tmp_path))
 
 
+def test_an_operator_without_its_options_is_refused(tmp_path):
+    net = Net()
+    net.operator("SOFTMAX", [net.input((1, 8), 0.1)], net.output((1, 8), 1 / 256, -128))
+    with pytest.raises(ModelError, match="operator 0, SOFTMAX: its table of options has no 'beta'"):
+        packaged(net, str(tmp_path))
+
+
 def test_a_package_is_the_same_bytes_twice(tiny_int8, tmp_path):
     for name in ("a", "b"):
         Package(compile_file(tiny_int8), "tiny").write(tmp_path / name)

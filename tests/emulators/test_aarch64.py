@@ -11,6 +11,7 @@ from toolchain.emulators import aarch64
 from toolchain.emulators.aarch64 import Aarch64, affordable
 from toolchain.errors import GuestError
 from toolchain.guests.process import Limits
+from toolchain.runners.litert import LiteRT
 
 BOARD = Device(
     "board", "A board", Cpu("cortex-a72", 1_500_000_000), Memory(1 << 30), Runtime("litert", ("tflite", "onnx"), ("int8", "float32"))
@@ -119,7 +120,7 @@ def test_the_arm64_build_answers_as_this_machine(core, tiny_int8, installed):
     assert (found.outputs_match, found.outputs_differing, found.outputs_max_difference, found.examples) == (True, 0, 0.0, 100)
     assert found.engine.endswith(f"xnnpack on {core}")
     assert "xnnpack on " in found.outputs_against
-    assert 0 <= found.accuracy <= 1
+    assert found.accuracy == (LiteRT(tiny_int8).predict([x]).argmax(1) == y).mean()
     assert sum(found.instruction_mix.values()) == pytest.approx(found.instructions, rel=0.001)
     assert ("sdot" in found.instruction_mix) == (core == "cortex-a76")
     assert any("emulated in its place" in note for note in found.notes) == (core != BOARD.cpu.core)

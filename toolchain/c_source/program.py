@@ -65,6 +65,8 @@ def compile_file(path: Path) -> Program:
             steps.append(Step(index, op, tuple(BUILDERS[op.name](graph, op))))
         except ModelError as err:
             refused.append(f"operator {index}, {op.name}: {err}")
+        except KeyError as err:
+            refused.append(f"operator {index}, {op.name}: its table of options has no {err}")
     if known := outputs & graph.known:
         refused.append(f"output {graph.tensor(min(known)).name!r} does not depend on the input")
     if refused:
