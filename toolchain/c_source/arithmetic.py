@@ -12,11 +12,24 @@ from toolchain.tflite_file import Tensor
 
 
 class Scale(msgspec.Struct, frozen=True):
-    """The factor multiplier * 2^(left - right - 31)."""
+    """The factor multiplier * 2^(left - right - 31): `sct_scale`."""
 
     multiplier: int
     left: int
     right: int
+
+
+class FineScale(msgspec.Struct, frozen=True):
+    """The factor (high + low / 2^22) * 2^-shift, which holds all bits of a double: `sct_fine_scale`."""
+
+    high: int
+    low: int
+    shift: int
+
+    @property
+    def left(self) -> int:
+        """Bits by which a value grows on its way."""
+        return max(31 - self.shift, 0)
 
 
 ACCUMULATORS = 1 << 30
@@ -28,15 +41,26 @@ def fixed_point(real: float) -> Scale:
 
     Raises ModelError for a factor that is not finite, negative, or 2^30 and more.
     """
-    if not (math.isfinite(real) and 0 <= real < 2**30):
-        raise ModelError(f"a scale of {real} cannot be computed in fixed point")
-    mantissa, exponent = math.frexp(real)
+    mantissa, exponent = _parts(real)
     multiplier = math.floor(mantissa * (1 << 31) + 0.5)
     if multiplier == 1 << 31:
         multiplier, exponent = multiplier // 2, exponent + 1
     if exponent < -31:
         multiplier, exponent = 0, 0
     return Scale(multiplier, max(exponent, 0), max(-exponent, 0))
+
+
+def fine_point(real: float) -> FineScale:
+    """A factor with all its 53 bits. Raises ModelError as `fixed_point`."""
+    mantissa, exponent = _parts(real)
+    whole = int(mantissa * (1 << 53))
+    return FineScale(whole >> 22, whole & (1 << 22) - 1, 31 - exponent) if exponent >= -31 else FineScale(0, 0, 1)
+
+
+def _parts(real: float) -> tuple[float, int]:
+    if not (math.isfinite(real) and 0 <= real < 2**30):
+        raise ModelError(f"a scale of {real} cannot be computed in fixed point")
+    return math.frexp(real)
 
 
 def kept_within(largest: int, scale: Scale) -> Scale:
@@ -53,10 +77,10 @@ def requantized(value: int, scale: Scale) -> int:
     return product + half >> scale.right if product >= 0 or not scale.right else -(-product + half >> scale.right)
 
 
-def requantized_once(value: int, scale: Scale) -> int:
-    """`value * scale` with one rounding, halves upwards, as sct_requantize_once computes it."""
-    total = 31 - scale.left + scale.right
-    return value * scale.multiplier + (1 << total - 1) >> total
+def requantized_once(value: int, scale: FineScale) -> int:
+    """`value * scale` with one rounding, halves away from zero, as sct_requantize_once computes it."""
+    rounded = abs(value) * scale.high + (abs(value) * scale.low >> 22) + (1 << scale.shift - 1) >> scale.shift
+    return rounded if value >= 0 else -rounded
 
 
 def shared_by(scale: Scale, count: int) -> Scale:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from toolchain.c_source.arithmetic import Scale
+from toolchain.c_source.arithmetic import FineScale, Scale
 from toolchain.c_source.graph import Graph
 from toolchain.data import Array
 from toolchain.tflite_file import Operator
@@ -21,7 +21,7 @@ class Use(msgspec.Struct, frozen=True):
 
 
 class Constant(msgspec.Struct, frozen=True):
-    """An array in flash. `type` is int8_t, int32_t, float, sct_scale or sct_line; rows of structs are tuples."""
+    """An array in flash. `type` is int8_t, int32_t, float, sct_scale, sct_fine_scale or sct_line; rows of structs are tuples."""
 
     label: str
     type: str
@@ -55,9 +55,10 @@ Builder = Callable[[Graph, Operator], list[Call]]
 """Turns an operator into calls. Raises ModelError with the reason where it cannot."""
 
 
-def scales(values: Sequence[Scale]) -> Constant:
+def scales(values: Sequence[Scale] | Sequence[FineScale]) -> Constant:
     """The factors of all channels."""
-    return Constant("scales", "sct_scale", np.array([msgspec.structs.astuple(value) for value in values], np.int64))
+    kind = "sct_scale" if isinstance(values[0], Scale) else "sct_fine_scale"
+    return Constant("scales", kind, np.array([msgspec.structs.astuple(value) for value in values], np.int64))
 
 
 def operand(graph: Graph, index: int, label: str = "values") -> Use | Constant:

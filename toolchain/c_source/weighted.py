@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from toolchain.c_source.arithmetic import ACCUMULATORS, Scale, fixed_point, limits, requantized, requantized_once, scale_of, zero_of
+from toolchain.c_source.arithmetic import (
+    ACCUMULATORS,
+    FineScale,
+    Scale,
+    fine_point,
+    fixed_point,
+    limits,
+    requantized,
+    requantized_once,
+    scale_of,
+    zero_of,
+)
 from toolchain.c_source.calls import Builder, Call, Constant, Scratch, Settings, Use, scales
 from toolchain.c_source.graph import Graph
 from toolchain.data import Array
 from toolchain.errors import ModelError
 from toolchain.tflite_file import Operator, Tensor
 
-ONE = Scale(1 << 30, 1, 0)
+Factor = TypeVar("Factor", Scale, FineScale)
 
 COLUMNS = 4
 """SCT_COLUMNS in sct_kernels.h."""
@@ -54,7 +65,7 @@ def conv(graph: Graph, op: Operator) -> list[Call]:
     slide = window(x, y, (filters.shape[1], filters.shape[2]), op.options)
     weights = graph.value(filters.index)
     widened = COLUMNS * 2 * -(-weights[0].size // 4) * 4  # the DSP extension's halfwords, and behind them a patch
-    arguments = _weights(graph, op, weights.reshape(len(weights), -1), requantized)
+    arguments = _weights(graph, op, weights.reshape(len(weights), -1), fixed_point, requantized)
     return [Call("conv", (slide, Use(x.index), *arguments, Use(y.index), Scratch(widened + weights[0].size)))]
 
 
@@ -64,7 +75,7 @@ def depthwise(graph: Graph, op: Operator) -> list[Call]:
     slide = window(x, y, (filters.shape[1], filters.shape[2]), op.options)
     weights = graph.value(filters.index)
     channels = weights.reshape(-1, weights.shape[3]).T
-    kept, bias, factors = _weights(graph, op, channels, requantized)
+    kept, bias, factors = _weights(graph, op, channels, fixed_point, requantized)
     stored = Constant(kept.label, kept.type, kept.values.T.reshape(weights.shape))
     patch = filters.shape[1] * filters.shape[2] * x.shape[3]
     return [Call("depthwise", (slide, Use(x.index), stored, bias, factors, Use(y.index), Scratch(patch)))]
@@ -82,11 +93,13 @@ def dense(graph: Graph, op: Operator) -> list[Call]:
             "out_zero": zero_of(y), "minimum": minimum, "maximum": maximum,
         },
     )  # fmt: skip
-    arguments = _weights(graph, op, graph.value(filters.index), requantized_once)
+    arguments = _weights(graph, op, graph.value(filters.index), fine_point, requantized_once)
     return [Call("dense", (shape, Use(x.index), *arguments, Use(y.index)))]
 
 
-def _weights(graph: Graph, op: Operator, channels: Array, requantize: Callable[[int, Scale], int]) -> tuple[Constant, Constant, Constant]:
+def _weights(
+    graph: Graph, op: Operator, channels: Array, factor: Callable[[float], Factor], requantize: Callable[[int, Factor], int]
+) -> tuple[Constant, Constant, Constant]:
     """Filters `[channels, inputs]`, biases that take the input's zero point, and factors.
 
     Converters give dead channels biases of 2^30: such a channel, whose answer is the same for every input, is stored as that
@@ -99,7 +112,7 @@ def _weights(graph: Graph, op: Operator, channels: Array, requantize: Callable[[
     wide = channels.astype(np.int64)
     bias = given.astype(np.int64) - zero_of(x) * wide.sum(axis=1)
     per_channel = filters.scale if len(filters.scale) == len(channels) else filters.scale * len(channels)
-    factors = [fixed_point(scale_of(x) * scale / scale_of(y)) for scale in per_channel]
+    factors = [factor(scale_of(x) * scale / scale_of(y)) for scale in per_channel]
     spread = 128 * np.abs(wide).sum(axis=1)
     kept, (minimum, maximum) = channels.copy(), limits(y, op.options["fusedActivationFunction"])
     for channel, (center, reach) in enumerate(zip(bias.tolist(), spread.tolist(), strict=True)):
@@ -109,7 +122,7 @@ def _weights(graph: Graph, op: Operator, channels: Array, requantize: Callable[[
         lowest, highest = (min(max(end, minimum), maximum) for end in ends)
         if lowest != highest:
             raise ModelError(f"channel {channel} of {filters.name!r} can reach sums of {abs(center) + reach:,}, beyond the kernels' range")
-        kept[channel], bias[channel], factors[channel] = 0, lowest - zero_of(y), ONE
+        kept[channel], bias[channel], factors[channel] = 0, lowest - zero_of(y), factor(1.0)
     return Constant("filters", "int8_t", kept), Constant("bias", "int32_t", bias), scales(factors)
 
 

@@ -61,10 +61,13 @@ static inline int32x4_t sct_clamp_four(int32x4_t values, int32_t minimum, int32_
 }
 #endif
 
-/* value * scale with one rounding, halves upwards: what LiteRT's reference FULLY_CONNECTED does. */
-static inline int32_t sct_requantize_once(int32_t value, const sct_scale *scale) {
-  int32_t total = 31 - scale->left + scale->right;
-  return (int32_t)(((int64_t)value * scale->multiplier + (INT64_C(1) << (total - 1))) >> total);
+/* value * scale with one rounding, halves away from zero, for |value * scale| < 2^30: what LiteRT's reference
+ * FULLY_CONNECTED answers, which multiplies in double precision. The bits cut off below `low` cannot change a rounding. */
+static inline int32_t sct_requantize_once(int32_t value, const sct_fine_scale *scale) {
+  const uint32_t size = value < 0 ? 0u - (uint32_t)value : (uint32_t)value;
+  const uint64_t product = (uint64_t)size * scale->high + ((uint64_t)size * scale->low >> 22);
+  const int32_t rounded = (int32_t)((product + (UINT64_C(1) << (scale->shift - 1))) >> scale->shift);
+  return value < 0 ? -rounded : rounded;
 }
 
 /* round(value), halves away from zero; what lies beyond any int8 stops at 1000, and NaN becomes 0. */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* FULLY_CONNECTED, requantized with one rounding as LiteRT 2.3's reference kernel does. */
+/* FULLY_CONNECTED, requantized with one rounding as the reference kernel of LiteRT 2.3 does. */
 #include "sct_arithmetic.h"
 #include "sct_dot.h"
 
 void sct_dense(const sct_dense_shape *shape, const int8_t *x, const int8_t *weights, const int32_t *bias,
-               const sct_scale *scale, int8_t *y) {
+               const sct_fine_scale *scale, int8_t *y) {
   const int32_t length = shape->in_features, features = shape->out_features;
   for (int32_t row = 0; row < shape->rows; ++row, x += length, y += features) {
     for (int32_t c = 0, count; c < features; c += count) {

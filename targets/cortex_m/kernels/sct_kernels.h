@@ -22,6 +22,12 @@ typedef struct {
   int8_t right;
 } sct_scale;
 
+/* A factor as (high + low * 2^-22) * 2^-shift, with high < 2^31, low < 2^22 and 1 <= shift <= 62. */
+typedef struct {
+  uint32_t high, low;
+  int32_t shift;
+} sct_fine_scale;
+
 /* How a window slides over an image. */
 typedef struct {
   int32_t in_height, in_width, in_channels;
@@ -48,7 +54,7 @@ typedef struct {
 } sct_dense_shape;
 
 void sct_dense(const sct_dense_shape *shape, const int8_t *x, const int8_t *weights, const int32_t *bias,
-               const sct_scale *scale, int8_t *y);
+               const sct_fine_scale *scale, int8_t *y);
 
 /* Two tensors, element by element; a step of 0 along an axis repeats the tensor there. */
 typedef struct {
