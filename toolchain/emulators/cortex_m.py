@@ -15,6 +15,7 @@ import numpy as np
 
 from toolchain.c_source.package import Package
 from toolchain.c_source.program import Program, compile_file
+from toolchain.c_source.reference import differing as reference_differences
 from toolchain.cortex_m import qemu_machine, unicorn_machine
 from toolchain.cortex_m.cores import Core, core_of
 from toolchain.cortex_m.execution import Execution, Machine, capacity, execute
@@ -25,7 +26,6 @@ from toolchain.emulator import Emulator, EmulatorResult, Layer, Trace
 from toolchain.errors import DependencyError, GuestError, TargetError, ToolchainError
 from toolchain.measure import accuracy
 from toolchain.runners.litert import LiteRT, dequantized
-from toolchain.runners.litert_layers import Layers
 from toolchain.tflite_file import Tensor
 
 TRACED = 2
@@ -129,7 +129,7 @@ def _result(file: Path, done: Done, labels: Array | None, machine: Machine) -> E
     reference = LiteRT(file, kernels="reference")
     expected = reference.predict_raw([np.concatenate(column) for column in zip(*rows, strict=True)])
     answers = found.outputs[0]
-    different = differing_layers(file, program, found, rows)
+    different = reference_differences(program, rows, found.layers)
     differing = int((answers != expected).sum())
     scored = None if labels is None else accuracy.score(dequantized(answers, reference.outputs[0]), labels[: len(rows)])
     mix: Counter[str] = Counter()
@@ -170,19 +170,6 @@ def instructions(program: Program, found: Execution) -> tuple[Layer, ...]:
         )
         for segment, step in enumerate(program.steps)
     )
-
-
-def differing_layers(file: Path, program: Program, found: Execution, rows: list[list[Array]]) -> dict[str, int]:
-    """How many values of each operator differ from LiteRT's reference kernels over the traced examples, where any do."""
-    layers = Layers(file)
-    different: dict[str, int] = {}
-    for row, answers in zip(rows, found.layers, strict=False):
-        layers.run(row)
-        for step, answer in zip(program.steps, answers, strict=True):
-            if count := int((answer != layers.tensor(step.operator.outputs[0])).sum()):
-                name = f"operator {step.index}, {step.operator.name}"
-                different[name] = different.get(name, 0) + count
-    return different
 
 
 def _notes(image: Image, found: Execution, different: dict[str, int]) -> tuple[str, ...]:
