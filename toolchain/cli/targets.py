@@ -88,9 +88,11 @@ def _show(found: Target, json: bool) -> None:
     facts = [(fact, _text(value), found.sources[fact]) for fact, value in _facts(found).items()]
     print(f"{found.device.title}\n")
     print(_aligned([("fact", "value", "source"), *facts]))
-    print("\nemulators" if found.emulators else "\nno emulator runs this device's code here")
+    print("\nemulators")
+    if not any(emulator.how == "executed" for emulator in found.emulators):
+        print("no emulator runs this device's code here")
     for emulator in found.emulators:
-        settings = "".join(f" {key} = {_text(value)}" for key, value in _settings(emulator).items())
+        settings = "".join(f" {key} = {_text(value)}" for key, value in _settings(emulator).items() if value is not None)
         lacks = emulator.missing(found.device)
         print(f"{_kind(emulator)}{settings}{f': missing here: {lacks}' if lacks else ''}")
 
