@@ -88,20 +88,8 @@ def dequantize(graph: Graph, op: Operator) -> list[Call]:
     return [Call("dequantize", (y.elements, Constant("table", "float", table_of(graph, op)), Use(x.index), Use(y.index)))]
 
 
-def softmax(graph: Graph, op: Operator) -> list[Call]:
-    """Over the last axis; the output's scale is 1/256 by definition (kernels/activations.cc: SoftmaxPrepare)."""
-    x, y = graph.tensor(op.inputs[0]), graph.tensor(op.outputs[0])
-    if scale_of(y) != 1 / 256 or zero_of(y) != -128:
-        raise ModelError(f"an output of scale {scale_of(y)}")
-    step = np.float32(-scale_of(x)) * np.float32(op.options["beta"])
-    steps = step * np.arange(256, dtype=np.float32)
-    values = Constant("exponentials", "float", np.exp(steps.astype(np.float64)).astype(np.float32))
-    depth = x.shape[-1]
-    return [Call("softmax", (x.elements // depth, depth, values, Use(x.index), Use(y.index)))]
-
-
 BUILDERS: dict[str, Builder] = {
-    "ADD": add, "SUB": subtract, "MUL": multiply, "SOFTMAX": softmax, "QUANTIZE": quantize, "DEQUANTIZE": dequantize,
+    "ADD": add, "SUB": subtract, "MUL": multiply, "QUANTIZE": quantize, "DEQUANTIZE": dequantize,
     **dict.fromkeys(
         ("RELU", "RELU6", "RELU_N1_TO_1", "LEAKY_RELU", "LOGISTIC", "TANH", "HARD_SWISH", "GELU", "ABS", "RSQRT", "EXP"), table
     ),

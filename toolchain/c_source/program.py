@@ -6,14 +6,14 @@ from pathlib import Path
 
 import msgspec
 
-from toolchain.c_source import elementwise, moves, spatial, weighted
+from toolchain.c_source import elementwise, moves, softmax, spatial, weighted
 from toolchain.c_source.arena import Arena, Need, plan
 from toolchain.c_source.calls import Builder, Call, Scratch, Use
 from toolchain.c_source.graph import Graph
 from toolchain.errors import ModelError
 from toolchain.tflite_file import DTYPES, Operator, Tensor
 
-BUILDERS: dict[str, Builder] = weighted.BUILDERS | elementwise.BUILDERS | spatial.BUILDERS | moves.BUILDERS
+BUILDERS: dict[str, Builder] = weighted.BUILDERS | elementwise.BUILDERS | softmax.BUILDERS | spatial.BUILDERS | moves.BUILDERS
 """Every operator of schema.fbs that C can be generated for."""
 
 RENAMED = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")

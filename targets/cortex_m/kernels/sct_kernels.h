@@ -78,8 +78,8 @@ typedef struct {
 
 void sct_mean(const sct_mean_shape *shape, const int8_t *x, int8_t *y);
 
-/* exponentials[d] = exp(-d * scale * beta) for inputs d steps below the largest, d < 256. */
-void sct_softmax(int32_t rows, int32_t depth, const float *exponentials, const int8_t *x, int8_t *y);
+/* exponentials[d] = exp(-d * scale * beta) in 1/2^31 for inputs d steps below the largest, d < 256. */
+void sct_softmax(int32_t rows, int32_t depth, const int32_t *exponentials, const int8_t *x, int8_t *y);
 
 /* A function of one 8-bit value is a table of 256, in the order of the unsigned byte. */
 void sct_table(int32_t count, const int8_t *table, const int8_t *x, int8_t *y);
