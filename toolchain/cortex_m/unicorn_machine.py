@@ -65,7 +65,7 @@ class _Counter:
         unicorn: Any = require("unicorn", "emulate")
         native: Any = require("unicorn.unicorn_py3.unicorn", "emulate")
         source = (Path(__file__).parent / "unicorn_hook.c").read_bytes()
-        library = ctypes.CDLL(str(compiler.build(["-O2", "-shared", "-fPIC", "hook.c"], {"hook.c": source}, "hook.so")))
+        library = ctypes.CDLL(str(compiler.build(["-O2", "-shared", "-fPIC", "-nostdlib", "hook.c"], {"hook.c": source}, "hook.so")))
         self._engine, self._library = engine, library
         self._slots = np.ctypeslib.as_array((ctypes.c_uint64 * (3 * 65536)).in_dll(library, "sct_slots")).reshape(-1, 3)
         self._lost = ctypes.c_uint64.in_dll(library, "sct_lost")

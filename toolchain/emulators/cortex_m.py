@@ -31,7 +31,7 @@ from toolchain.tflite_file import Tensor
 TRACED = 2
 """Examples of which the answer of every layer is compared."""
 EXAMPLES = (TRACED, 100)
-MACS: dict[Machine, int] = {"unicorn": 40_000_000, "qemu": 400_000_000}
+MACS: dict[Machine, int] = {"unicorn": 25_000_000, "qemu": 400_000_000}
 """As many examples are run as take about so many multiply-accumulates: a few seconds on an emulated core."""
 
 
