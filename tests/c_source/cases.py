@@ -259,9 +259,7 @@ PAIRWISE = cases(
     zeros=st.tuples(ZEROS, ZEROS, ZEROS), ratio=st.sampled_from([0.01, 0.25, 0.7, 1, 2, 3, 10]), activation=ACTIVATIONS, seed=SEEDS,
 )  # fmt: skip
 TABLES = st.one_of(
-    cases(
-        unary, name=st.sampled_from(["RELU", "RELU6", "RELU_N1_TO_1", "GELU", "ABS", "EXP"]), shape=SHAPES, x=PLACED, y=PLACED
-    ),
+    cases(unary, name=st.sampled_from(["RELU", "RELU6", "RELU_N1_TO_1", "GELU", "ABS", "EXP"]), shape=SHAPES, x=PLACED, y=PLACED),
     cases(unary, name=st.just("HARD_SWISH"), shape=SHAPES, x=PLACED, y=st.tuples(st.sampled_from([0.008, 0.02, 0.3]), ZEROS)),
     cases(unary, name=st.just("LOGISTIC"), shape=SHAPES, x=PLACED, y=st.just((1 / 256, -128))),
     cases(unary, name=st.just("TANH"), shape=SHAPES, x=PLACED, y=st.just((1 / 128, 0))),
