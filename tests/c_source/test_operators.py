@@ -28,12 +28,12 @@ def test_a_products_factor_is_a_float32():
     assert mismatches(net) == {}
 
 
-@pytest.mark.parametrize("x_scale", [2.0**-10, 0.1, 0.2770342230796814])
-def test_sums_near_ties_are_rounded_as_in_double_precision(x_scale):
-    """Biases make every output a sum close to a half of the output's scale, or exactly there."""
+@pytest.mark.parametrize(("x_scale", "ratio"), [(2.0**-10, 2.0**13), (0.1, 2.0**13), (0.1, 4_100_003.7)])
+def test_sums_near_ties_are_rounded_as_in_double_precision(x_scale, ratio):
+    """Biases make every output a sum close to a half of the output's scale, or exactly there; 31 bits of the factor are too few."""
     scale, outputs = 0.0117, 4000
     product = float(np.float32(x_scale)) * float(np.float32(scale))
-    y_scale = float(np.float32(product) * np.float32(2.0**13))
+    y_scale = float(np.float32(product) * np.float32(ratio))
     halves = np.random.default_rng(0).integers(-120, 120, outputs) + 0.5
     net = Net()
     x = net.input((1, 2), x_scale)
