@@ -90,8 +90,8 @@ def test_what_cannot_be_emulated_is_refused_with_its_reason(tiny_float, tiny_int
 def test_a_model_that_does_not_fit_the_emulator_is_refused(tmp_path):
     net = Net()
     x = net.input((1, 8), 0.1)
-    weights = net.constant(np.ones((600_000, 8)), np.int8, scale=0.1)
-    net.operator("FULLY_CONNECTED", [x, weights, -1], net.output((1, 600_000), 0.1), "FullyConnected")
+    weights = net.constant(np.ones((200_000, 8)), np.int8, scale=0.1)
+    net.operator("FULLY_CONNECTED", [x, weights, -1], net.output((1, 200_000), 0.1), "FullyConnected")
     found = CortexM(machine="unicorn").run(net.write(tmp_path / "net.tflite"), [np.zeros((1, 8), np.float32)], None, M4)
     assert found.status == "refused"
     assert "region 'rom'" in found.reason

@@ -29,7 +29,7 @@ def test_an_unknown_core_is_refused_when_the_recipe_loads(tmp_path):
 
 
 @pytest.mark.tensorflow
-def test_a_run_delivers_the_package_beside_its_file(tmp_path):
+def test_a_run_delivers_the_package_beside_its_file(compiled_once, tmp_path):
     import keras
 
     tiny_model(keras).save(tmp_path / "my.keras")
