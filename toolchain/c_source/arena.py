@@ -43,11 +43,5 @@ def plan(needs: Sequence[Need]) -> Arena:
     return Arena({need.name: start for start, _, need in placed}, max((high for _, high, _ in placed), default=0))
 
 
-def lower_bound(needs: Sequence[Need]) -> int:
-    """Bytes that no plan can go below: the most that is needed at one step."""
-    steps = {need.first for need in needs}
-    return max((sum(need.bytes for need in needs if need.first <= step <= need.last) for step in steps), default=0)
-
-
 def _aligned(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
