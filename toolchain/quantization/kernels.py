@@ -1,0 +1,69 @@
+"""The kernels that a converter quantizes, each as a matrix with one row for each scale.
+
+Every algorithm about weights works on such rows `[C, n]`: C output channels with n weights each, whatever the layer is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from toolchain.channels.nodes import kind
+from toolchain.data import Array
+
+OUTPUT_AXES: dict[str, tuple[int, ...]] = {
+    "Conv1D": (2,),
+    "Conv2D": (3,),
+    "Conv3D": (4,),
+    "DepthwiseConv1D": (1, 2),
+    "DepthwiseConv2D": (2, 3),
+    "Conv1DTranspose": (1,),
+    "Conv2DTranspose": (2,),
+    "Conv3DTranspose": (3,),
+    "Dense": (1,),
+}
+"""Axes of the kernel, the layer's first weight, that count output channels (keras.io/api/layers: shapes of the kernels).
+
+A depthwise convolution's channels are input channels times multiplier, in that order.
+"""
+
+
+class Kernel(msgspec.Struct, frozen=True):
+    """The kernel of one layer, and its bias where it has one."""
+
+    layer: Any
+    axes: tuple[int, ...]
+
+    @property
+    def rows(self) -> Array:
+        """The weights `[C, n]` in float32, a copy."""
+        value = np.asarray(self.layer.get_weights()[0], np.float32)
+        return np.array(np.moveaxis(value, self.axes, range(len(self.axes))).reshape(self.channels, -1))
+
+    @property
+    def channels(self) -> int:
+        """C, the number of output channels."""
+        return int(np.prod([self.layer.weights[0].shape[axis] for axis in self.axes]))
+
+    @property
+    def bias(self) -> Array | None:
+        """The bias `[C]`, a copy; None where the layer has none."""
+        return np.array(self.layer.get_weights()[1]) if self.layer.use_bias else None
+
+    def assign(self, rows: Array, bias: Array | None = None) -> None:
+        """Write weights `[C, n]` back into the layer, and a bias `[C]` where one is given."""
+        shape = tuple(self.layer.weights[0].shape)
+        moved = [shape[axis] for axis in self.axes] + [size for axis, size in enumerate(shape) if axis not in self.axes]
+        value = np.moveaxis(rows.reshape(moved), range(len(self.axes)), self.axes)
+        rest = self.layer.get_weights()[1:] if bias is None else [bias]
+        self.layer.set_weights([np.ascontiguousarray(value, np.float32), *rest])
+
+
+def kernels(model: Any) -> Iterator[Kernel]:
+    """Every kernel with a known layout, in the model's order, nested models included."""
+    for layer in model._flatten_layers():
+        if kind(layer) in OUTPUT_AXES and layer.weights:
+            yield Kernel(layer, OUTPUT_AXES[kind(layer)])
