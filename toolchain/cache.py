@@ -23,7 +23,7 @@ from toolchain.files import digest, written
 
 FRAMEWORKS = (
     "tensorflow", "tf-keras", "keras", "tensorflow-model-optimization", "tf2onnx", "onnx", "onnxruntime", "ai-edge-litert",
-    "tflite-micro", "ziglang", "unicorn", "ethos-u-vela", "numpy",
+    "litert-quantizer", "tflite-micro", "ziglang", "unicorn", "ethos-u-vela", "numpy",
 )  # fmt: skip
 
 

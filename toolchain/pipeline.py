@@ -6,100 +6,20 @@ The files reach the output folder only when they are complete, and never over a 
 from __future__ import annotations
 
 import importlib.metadata
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from toolchain import cache, checksums, jobs, keras_models, measurement, recipe, report, target
+from toolchain import attempts, cache, delivery, jobs, keras_models, measurement, recipe, report, target
 from toolchain.artifact import Artifact, Format
-from toolchain.data import Dataset
-from toolchain.errors import StorageError, ToolchainError
-from toolchain.files import copy, digest, write
+from toolchain.files import digest, write
 from toolchain.measure.size import size
 from toolchain.page import render
 from toolchain.prepared_data import open_data
-from toolchain.stage import Export, Outcome, Stage
+from toolchain.stage import Export
+from toolchain.steps import Run
 from toolchain.worker import Progress, Worker, silent
-
-
-class Timed(msgspec.Struct, frozen=True):
-    """A step's result as the cache keeps it, with the time it took."""
-
-    result: dict[str, Any]
-    seconds: float
-
-
-class Run:
-    """One run: its inputs, and the steps done so far."""
-
-    def __init__(self, model: Artifact, plan: recipe.Recipe, data: Dataset | None, trust: bool, store: cache.Cache, worker: Worker) -> None:
-        self.model, self.plan, self.data, self.trust = model, plan, data, trust
-        self.store, self.worker = store, worker
-        self.steps: list[report.StepReport] = []
-        self.skipped: list[report.Skipped] = []
-        self._start = cache.key(model.digest, data, plan.seed, trust, plan.data)
-
-    def cached(self, name: str, entry: str, kind: type[Any], work: Callable[[Path], Any]) -> Any:
-        """The result of a step, computed or found, and a line about it in the report."""
-        found = self.store.load(entry, Timed)
-        known = found is not None
-        if found is None:
-            begun = time.monotonic()
-            found = self.store.make(
-                entry, lambda scratch: Timed(msgspec.to_builtins(work(scratch), enc_hook=str), time.monotonic() - begun)
-            )
-        result = msgspec.convert(found.result, kind)
-        outcome = result if isinstance(result, Outcome) else Outcome(getattr(result, "notes", ()))
-        self.steps.append(report.StepReport(name, round(found.seconds, 3), known, outcome.examples, outcome.details))
-        self.skipped += [report.Skipped(name, note.what, note.reason) for note in outcome.notes]
-        return result
-
-    def original(self) -> tuple[jobs.Original, Path]:
-        """Measure the model the run starts from; its outputs are what every file is compared with."""
-        entry = cache.key("original", self._start)
-
-        def work(scratch: Path) -> Any:
-            job = jobs.OriginalJob(
-                self.model.path, scratch / "outputs.npz", self.data, self.plan.data.synthetic, self.plan.seed, self.trust
-            )
-            return self.worker.call("toolchain.jobs:measure_original", job, jobs.Original, self.model.path.name)
-
-        return self.cached("original", entry, jobs.Original, work), self.store.folder(entry) / "outputs.npz"
-
-    def stages(self) -> tuple[Path, str]:
-        """Run the stages in order; the last model and the key of all that made it."""
-        current, entry = self.model.path, self._start
-        for index, stage in enumerate(self.plan.stages):
-            entry = cache.key("stage", entry, _settings(stage), [digest(file) for file in stage.files])
-            current = self._stage(f"{index + 1} {recipe.name_of(stage)}", entry, stage, current)
-        return current, entry
-
-    def _stage(self, name: str, entry: str, stage: Stage, model: Path) -> Path:
-        self.cached(name, entry, Outcome, lambda scratch: self._step("stages", stage, model, scratch / "model.keras"))
-        return self.store.folder(entry) / "model.keras"
-
-    def export(self, export: Export, final: tuple[Path, str], limit_s: float) -> Path:
-        """Write one file, and first the file it starts from."""
-        model, entry = (self.model.path, self._start) if export.of == "original" else final
-        source = self.export(export.source, final, limit_s) if export.source else None
-        entry = cache.key("export", entry, _settings(export))
-        path = self.store.folder(entry) / export.name
-        name = f"export {export.name}"
-        if any(step.name == name for step in self.steps):
-            return path
-        self.cached(name, entry, Outcome, lambda scratch: self._step("exports", export, model, scratch / export.name, source, limit_s))
-        return path
-
-    def _step(
-        self, kind: str, step: Stage | Export, model: Path, out: Path, source: Path | None = None, limit_s: float | None = None
-    ) -> Any:
-        job = jobs.StepJob(
-            kind, _settings(step), model, out, self.model.path, source, self.data, self.plan.data.synthetic, self.plan.seed, self.trust
-        )
-        return self.worker.call("toolchain.jobs:run_step", job, Outcome, f"{recipe.name_of(step)} on {self.model.path.name}", limit_s)
 
 
 def run(
@@ -127,36 +47,58 @@ def run(
     if artifact.format is Format.KERAS and not trust:
         keras_models.check_safe(model, keras_models.read_config(model)[0])
     exports = _exports(plan)
-    products = [export.name for export in exports]
-    _check_free(out, [*products, *(["final.keras"] if plan.stages else []), "report.json", "report.html"])
+    possible = [*(name for one in plan.attempts for name in (one.product, one.alternative)), *(export.name for export in exports)]
+    delivery.check_free(out, [*possible, *([delivery.MODEL] if plan.all_stages else []), *delivery.REPORTS])
     store = cache.Cache()
     dataset = open_data(data, "run", plan.data, plan.seed, store, progress) if data else None
     options = measurement.Options(threads, plan.data.synthetic, plan.seed, limit_s)
     with Worker(progress) as worker:
-        work = Run(artifact, plan, dataset, trust, store, worker)
+        work = Run(artifact, plan, dataset, trust, limit_s, store, worker)
         original, outputs = work.original()
-        final = work.stages()
-        made = [(export, work.export(export, final, limit_s)) for export in exports]
-    candidates = [measurement.Candidate(export.name, export.scheme, Artifact.of(path)) for export, path in made if not _is_package(export)]
-    missing = [emulator.missing(device.device) for device in chosen for emulator in device.emulators]
-    entry = cache.key("benchmark", [c.artifact.digest for c in candidates], dataset, chosen, missing, options, outputs)
-    measured = work.cached(
-        "benchmark",
-        entry,
-        measurement.Benchmark,
-        lambda scratch: measurement.measure(candidates, dataset, outputs, chosen, options, progress),
-    )
+        final, choice = work.stages(plan.stages, work.start), None
+        made = list[Product]()
+        if plan.attempts:
+            choice = attempts.choose(work, final)
+            final = choice.chosen.model
+            made += [Product(name, one.attempt.export, one.file.path) for name, one in choice.files.items()]
+        made += [Product(e.name, e, work.export(e, final).path) for e in exports if e.name not in work.chosen]
+    measured = _measured(work, [one for one in made if not _is_package(one.export)], outputs, chosen, options, progress)
     rows = {row.name: row for row in measured.artifacts}
-    rows |= {export.name: _packaged(export, path, rows) for export, path in made if _is_package(export)}
-    work.skipped += [report.Skipped(export.name, "accuracy and latency", PACKAGE) for export in exports if _is_package(export)]
-    found = _report(work, original, measured, [rows[name] for name in products])
-    _remove_stale(out, {*products, *(["final.keras"] if plan.stages else [])})
-    for export, path in made:
-        (checksums.deliver if _is_package(export) else copy)(path, out / export.name)
-    if plan.stages:
-        copy(final[0], out / "final.keras")
+    rows |= {one.name: _packaged(one, rows) for one in made if _is_package(one.export)}
+    work.skipped += [report.Skipped(one.name, "accuracy and latency", PACKAGE) for one in made if _is_package(one.export)]
+    found = _report(work, original, measured, [rows[one.name] for one in made], choice.reports if choice else ())
+    changed = final != work.start
+    delivery.remove_stale(out, {*rows, *([delivery.MODEL] if changed else [])})
+    for one in made:
+        delivery.put(one.path, out / one.name)
+    if changed:
+        delivery.put(final.path, out / delivery.MODEL)
     write(out / "report.html", render(found).encode())
     write(out / "report.json", report.dumps(found))
+    return found
+
+
+class Product(msgspec.Struct, frozen=True):
+    """A file or package that goes to the output folder under this name."""
+
+    name: str
+    export: Export
+    path: Path
+
+
+def _measured(
+    work: Run, made: Sequence[Product], outputs: Path, targets: Sequence[target.Target], options: measurement.Options, progress: Progress
+) -> measurement.Benchmark:
+    """All files measured together, or found in the cache."""
+    candidates = [measurement.Candidate(one.name, one.export.scheme, Artifact.of(one.path)) for one in made]
+    missing = [emulator.missing(device.device) for device in targets for emulator in device.emulators]
+    named = [(candidate.name, candidate.artifact.digest) for candidate in candidates]
+    entry = cache.key("benchmark", named, work.data, targets, missing, options, outputs)
+
+    def run(_: Path) -> measurement.Benchmark:
+        return measurement.measure(candidates, work.data, outputs, targets, options, progress)
+
+    found: measurement.Benchmark = work.cached("benchmark", entry, measurement.Benchmark, run)
     return found
 
 
@@ -173,12 +115,13 @@ def _is_package(export: Export) -> bool:
     return export.produces is Format.C_SOURCE
 
 
-def _packaged(export: Export, path: Path, rows: Mapping[str, report.ArtifactReport]) -> report.ArtifactReport:
+def _packaged(package: Product, rows: Mapping[str, report.ArtifactReport]) -> report.ArtifactReport:
     """The row of a C package: its size, and what its .tflite says about weights and work."""
+    export, path = package.export, package.path
     assert export.source is not None
     held, sizes = rows[export.source.name], size(path)
     return report.ArtifactReport(
-        name=export.name,
+        name=package.name,
         path=str(path),
         format=export.produces.value,
         scheme=export.scheme,
@@ -194,7 +137,13 @@ def _packaged(export: Export, path: Path, rows: Mapping[str, report.ArtifactRepo
     )
 
 
-def _report(work: Run, original: jobs.Original, measured: measurement.Benchmark, rows: Sequence[report.ArtifactReport]) -> report.Report:
+def _report(
+    work: Run,
+    original: jobs.Original,
+    measured: measurement.Benchmark,
+    rows: Sequence[report.ArtifactReport],
+    tried: tuple[report.AttemptReport, ...],
+) -> report.Report:
     artifact, data, sizes, plan = work.model, work.data, size(work.model.path), work.plan
     score = original.score
     return report.Report(
@@ -229,47 +178,8 @@ def _report(work: Run, original: jobs.Original, measured: measurement.Benchmark,
         artifacts=tuple(_warned(row, original) for row in rows),
         skipped=(*work.skipped, *measured.skipped),
         steps=tuple(work.steps),
+        attempts=tried,
     )
-
-
-def _settings(step: Stage | Export) -> dict[str, Any]:
-    found: dict[str, Any] = msgspec.to_builtins(step)
-    return found
-
-
-def _check_free(out: Path, names: Sequence[str]) -> None:
-    """Raise StorageError where a file in `out` would be overwritten that no run wrote."""
-    if out.exists() and not out.is_dir():
-        raise StorageError(f"{out} is a file; give --out a folder")
-    present = [name for name in names if (out / name).exists()]
-    if not present:
-        return
-    try:
-        ours = {row.name for row in report.load(out / "report.json").artifacts} | {"final.keras", "report.json", "report.html"}
-    except ToolchainError:
-        ours = set()
-    if foreign := [name for name in present if name not in ours]:
-        raise StorageError(f"{out} already holds {', '.join(foreign)}, which no earlier run wrote; choose another --out")
-    for path in (out / name for name in present if (out / name).is_dir()):
-        checksums.check(path)
-
-
-def _remove_stale(out: Path, products: set[str]) -> None:
-    """Remove what an earlier run wrote and this one does not, so that no file stands beside a report that is not about it."""
-    try:
-        earlier = report.load(out / "report.json")
-    except ToolchainError:
-        return
-    for row in earlier.artifacts:
-        path = out / row.name
-        if row.name in products:
-            continue
-        if path.is_dir():
-            checksums.withdraw(path)
-        elif path.is_file() and digest(path) == row.digest:
-            path.unlink()
-    if earlier.settings.get("stages") and "final.keras" not in products:
-        (out / "final.keras").unlink(missing_ok=True)
 
 
 def _warned(row: report.ArtifactReport, original: jobs.Original) -> report.ArtifactReport:

@@ -7,7 +7,7 @@ import itertools
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -19,6 +19,24 @@ from toolchain.settings import build, suggest
 from toolchain.stage import Export, Stage
 
 
+class Attempt(msgspec.Struct, frozen=True):
+    """One way to write a file: stages after those of the recipe, and the export."""
+
+    name: str
+    stages: tuple[Stage, ...]
+    export: Export
+
+    @property
+    def product(self) -> str:
+        """The file's name where this is the attempt that is chosen: `static_w8a8.tflite`."""
+        return f"{self.export.scheme}.{self.export.produces.value}"
+
+    @property
+    def alternative(self) -> str:
+        """The file's name where another one is chosen: `plain_static_w8a8.tflite`."""
+        return f"{self.name}_{self.product}"
+
+
 class Recipe(msgspec.Struct, frozen=True):
     """What a run does, apart from the model and the data it does it to."""
 
@@ -28,17 +46,26 @@ class Recipe(msgspec.Struct, frozen=True):
     data: DataSettings
     stages: tuple[Stage, ...]
     exports: tuple[Export, ...]
+    attempts: tuple[Attempt, ...] = ()
+    """Tried in this order after the stages; the first within the budget is chosen, and its model is what is exported."""
+    max_accuracy_drop: float = 0.0
+    """The budget: what an attempt may lose against the original on the validation split, as `judging.drop` has it."""
+
+    @property
+    def all_stages(self) -> tuple[Stage, ...]:
+        """Those of the recipe and of its attempts."""
+        return (*self.stages, *(stage for attempt in self.attempts for stage in attempt.stages))
 
     def check_accepts(self, model: Path, format: Format) -> None:
         """Raise RecipeError where the recipe cannot start from a file of this format, or a file that a stage reads is missing."""
         if format in (Format.TFLITE, Format.ONNX):
             raise RecipeError(f"{model}: a {format} file is finished; run takes Keras models and SavedModels, bench takes this")
-        if format is Format.SAVED_MODEL and self.stages:
-            uses = ", ".join(name_of(stage) for stage in self.stages)
+        if format is Format.SAVED_MODEL and self.all_stages:
+            uses = ", ".join(dict.fromkeys(name_of(stage) for stage in self.all_stages))
             raise RecipeError(
                 f"{model}: a SavedModel can only be exported, and {self.name} has the stages {uses}; give a .keras or .h5 file"
             )
-        for stage in self.stages:
+        for stage in self.all_stages:
             if absent := [str(file) for file in stage.files if not file.exists()]:
                 raise RecipeError(f"{self.name}: {name_of(stage)} reads {', '.join(absent)}, which is not there")
 
@@ -48,9 +75,19 @@ class _Tables(msgspec.Struct, frozen=True):
 
     description: str = ""
     seed: int = 0
+    max_accuracy_drop: Annotated[float, msgspec.Meta(ge=0)] | None = None
     data: dict[str, Any] = {}
     stage: tuple[dict[str, Any], ...] = ()
+    attempt: tuple[dict[str, Any], ...] = ()
     export: tuple[dict[str, Any], ...] = ()
+
+
+class _AttemptTable(msgspec.Struct, frozen=True):
+    """An `[[attempt]]` as it is written."""
+
+    name: Annotated[str, msgspec.Meta(pattern="^[a-z0-9_]+$")]
+    export: dict[str, Any]
+    stage: tuple[dict[str, Any], ...] = ()
 
 
 def name_of(step: Stage | Export) -> str:
@@ -93,19 +130,38 @@ def from_table(table: Mapping[str, Any], path: Path) -> Recipe:
     """Check a recipe's table. Raises RecipeError with the path of the wrong key, the value and the choices."""
     raw = build(_Tables, table, str(path), RecipeError)
     data = build(DataSettings, raw.data, f"{path}: data", RecipeError)
-    stages = tuple(_plug_in("stages", entry, f"{path}: stage[{i}]") for i, entry in enumerate(raw.stage))
+    stages = _line(raw.stage, f"{path}: stage")
+    attempts = tuple(_attempt(entry, f"{path}: attempt[{i}]") for i, entry in enumerate(raw.attempt))
     exports = tuple(_plug_in("exports", entry, f"{path}: export[{i}]") for i, entry in enumerate(raw.export))
-    if not exports:
+    if not exports and not attempts:
         raise RecipeError(f'{path}: no [[export]]; a run must write a file, for example use = "tflite"')
-    for index, (first, then) in enumerate(itertools.pairwise(stages), 1):
-        if first.produces != then.consumes:
-            raise RecipeError(f"{path}: stage[{index}] {name_of(then)!r} takes {then.consumes}, {name_of(first)!r} gives {first.produces}")
-    seen: set[str] = set()
+    if (raw.max_accuracy_drop is None) == bool(attempts):
+        raise RecipeError(f"{path}: max_accuracy_drop and [[attempt]] belong together: the first attempt that loses no more is taken")
+    ours = {name for attempt in attempts for name in (attempt.product, attempt.alternative)}
+    seen = set[str]()
+    if len({attempt.name for attempt in attempts}) < len(attempts):
+        raise RecipeError(f"{path}: two attempts have one name")
     for index, export in enumerate(exports):
+        if export.name in ours:
+            raise RecipeError(f"{path}: export[{index}] writes {export.name}, as the attempts do; take it out")
         if export.name in seen:
             raise RecipeError(f"{path}: export[{index}] writes {export.name} a second time; take it out or change its settings")
         seen.add(export.name)
-    return Recipe(path.stem, raw.description, raw.seed, data, stages, exports)
+    return Recipe(path.stem, raw.description, raw.seed, data, stages, exports, attempts, raw.max_accuracy_drop or 0.0)
+
+
+def _line(entries: Sequence[Mapping[str, Any]], where: str) -> tuple[Stage, ...]:
+    """Stages, of which each takes what the one before gives."""
+    stages = tuple(_plug_in("stages", entry, f"{where}[{i}]") for i, entry in enumerate(entries))
+    for index, (first, then) in enumerate(itertools.pairwise(stages), 1):
+        if first.produces != then.consumes:
+            raise RecipeError(f"{where}[{index}] {name_of(then)!r} takes {then.consumes}, {name_of(first)!r} gives {first.produces}")
+    return stages
+
+
+def _attempt(entry: Mapping[str, Any], where: str) -> Attempt:
+    raw = build(_AttemptTable, entry, where, RecipeError)
+    return Attempt(raw.name, _line(raw.stage, f"{where}.stage"), _plug_in("exports", raw.export, f"{where}.export"))
 
 
 def _plug_in(kind: str, entry: Mapping[str, Any], where: str) -> Any:
@@ -130,7 +186,9 @@ def _apply(table: dict[str, Any], change: str) -> None:
     elif owner[0] == "data":
         table.setdefault("data", {})[key] = value
     else:
-        steps = [*table.get("stage", ()), *table.get("export", ())]
+        attempts = table.get("attempt", ())
+        tried = [step for attempt in attempts for step in (*attempt.get("stage", ()), attempt.get("export", {}))]
+        steps = [*table.get("stage", ()), *tried, *table.get("export", ())]
         chosen = [step for step in steps if step.get("use") == owner[0]]
         if not chosen:
             known = ["data", *dict.fromkeys(str(step.get("use")) for step in steps)]

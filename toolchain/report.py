@@ -110,6 +110,30 @@ class StepReport(msgspec.Struct, frozen=True):
     details: dict[str, Any] = {}
 
 
+class AttemptReport(msgspec.Struct, frozen=True):
+    """One of a recipe's attempts to stay within its accuracy budget, judged on the validation split.
+
+    An attempt that gave no file has a `reason` and no metric.
+    """
+
+    name: str
+    stages: tuple[str, ...]
+    seconds: float
+    """What its steps took when they were computed."""
+    metric: str | None = None
+    original: float | None = None
+    """The metric of the model the run started from."""
+    value: float | None = None
+    drop: float | None = None
+    """What was lost: a fraction of top1 or auc, otherwise relative."""
+    met: bool = False
+    """Whether the drop is within the recipe's `max_accuracy_drop`."""
+    reason: str | None = None
+    artifact: str | None = None
+    """Its file, whose accuracy on the test split stands in `artifacts`."""
+    chosen: bool = False
+
+
 class Skipped(msgspec.Struct, frozen=True):
     """Something that was skipped, frozen, refused, replaced or unavailable."""
 
@@ -160,6 +184,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     artifacts: tuple[ArtifactReport, ...]
     skipped: tuple[Skipped, ...]
     steps: tuple[StepReport, ...]
+    attempts: tuple[AttemptReport, ...] = ()
 
 
 def dumps(value: Any) -> bytes:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from toolchain import target_rows
-from toolchain.report import ArtifactReport, Skipped, StepReport, percent
+from toolchain.report import ArtifactReport, AttemptReport, Skipped, StepReport, percent
 from toolchain.worker import Progress
 
 WIDEST_NUMBER = 20
@@ -106,6 +106,22 @@ def artifacts(title: str, rows: Sequence[ArtifactReport]) -> None:
                 print(f"    {note}")
         for line in (*target.reasons, *target.notes):
             print(f"  {line}")
+
+
+def attempts(tried: Sequence[AttemptReport], rows: Sequence[ArtifactReport]) -> None:
+    """Print what each attempt lost on the validation split, and its file's score on the test split."""
+    if not tried:
+        return
+    files = {row.name: row for row in rows}
+    columns = ("attempt", "file", "loss on validation", "on test", "seconds", "")
+    table("Attempts", columns, [_attempt(one, files.get(one.artifact or "")) for one in tried])
+
+
+def _attempt(one: AttemptReport, row: ArtifactReport | None) -> tuple[str, ...]:
+    if one.metric is None or one.drop is None or row is None:
+        return (one.name, one.reason or "", "", "", f"{one.seconds:.1f}", "failed")
+    verdict = "chosen" if one.chosen else "within the budget" if one.met else "loses too much"
+    return (one.name, row.name, percent(one.metric, one.drop), percent(row.metric, row.accuracy), f"{one.seconds:.1f}", verdict)
 
 
 def channels(steps: Sequence[StepReport]) -> None:

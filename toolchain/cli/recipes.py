@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from toolchain.recipe import Recipe
 
 
 def recipes(name: Annotated[str | None, typer.Argument(help="Show this recipe's file, to copy and change")] = None) -> None:
@@ -22,5 +25,9 @@ def recipes(name: Annotated[str | None, typer.Argument(help="Show this recipe's 
         print(recipe.path_of(name).read_text(), end="")
         return
     found = [recipe.load(known) for known in recipe.names()]
-    rows = [(r.name, r.description, ", ".join(map(recipe.name_of, r.stages)), ", ".join(e.name for e in r.exports)) for r in found]
+    rows = [(r.name, r.description, ", ".join(map(recipe.name_of, r.stages)), ", ".join(_files(r))) for r in found]
     display.table("Recipes", ("name", "what it does", "stages", "files"), rows)
+
+
+def _files(recipe: Recipe) -> list[str]:
+    return [*dict.fromkeys(attempt.product for attempt in recipe.attempts), *(export.name for export in recipe.exports)]

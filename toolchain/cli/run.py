@@ -59,6 +59,7 @@ def show(report: Report, out: Path) -> None:
     from toolchain.report import percent
 
     display.artifacts(f"{report.model.name} through {report.recipe}", report.artifacts)
+    display.attempts(report.attempts, report.artifacts)
     display.channels(report.steps)
     for step in report.steps:
         if made := step.details.get("package"):

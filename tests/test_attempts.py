@@ -1,0 +1,118 @@
+import pytest
+from conftest import tiny_model
+
+import toolchain
+from toolchain import recipe
+from toolchain.errors import RecipeError
+
+pytestmark = pytest.mark.tensorflow
+
+HEAD = """
+max_accuracy_drop = 0.05
+[data]
+scale = "1/255"
+"""
+BROKEN = """
+[[attempt]]
+name = "broken"
+stage = [{use = "adaround"}]
+export = {use = "tflite", scheme = "static_w8a8"}
+"""
+EMPTY = """
+[[attempt]]
+name = "empty"
+stage = [{use = "prune", sparsity = 0.99, max_layer_sparsity = 0.99, epochs = 0}]
+export = {use = "tflite", scheme = "static_w8a8"}
+"""
+PLAIN = """
+[[attempt]]
+name = "plain"
+export = {use = "tflite", scheme = "static_w8a8"}
+"""
+LATER = """
+[[attempt]]
+name = "later"
+export = {use = "tflite", scheme = "float16"}
+"""
+ONNX = """
+[[export]]
+use = "onnx"
+scheme = "int8_from_tflite"
+"""
+
+
+@pytest.fixture
+def inputs(tmp_path, npz):
+    """A model that knows the answers."""
+    import keras
+    import numpy as np
+
+    net = tiny_model(keras)
+    with np.load(npz) as data:
+        x, y = data["x"] / np.float32(255), data["y"]
+    net.compile("adam", "sparse_categorical_crossentropy")
+    net.fit(x, y, epochs=12, batch_size=16, verbose=0)
+    net.save(tmp_path / "tiny.keras")
+    return {"model": tmp_path / "tiny.keras", "data": str(npz), "out": tmp_path / "out"}
+
+
+def run(tmp_path, inputs, *parts):
+    (tmp_path / "mine.toml").write_text("".join(parts))
+    return toolchain.run(str(tmp_path / "mine.toml"), **inputs)
+
+
+def test_the_first_attempt_within_the_budget_is_shipped_and_all_are_measured(inputs, tmp_path):
+    found = run(tmp_path, inputs, HEAD, BROKEN, EMPTY, PLAIN, LATER, ONNX)
+    broken, empty, plain = found.attempts
+    assert "tfmot can prune no layer" in broken.reason or "nothing" in broken.reason
+    assert (broken.artifact, broken.met) == (None, False)
+    assert empty.drop > 0.05
+    assert not empty.chosen
+    assert plain.met
+    assert plain.chosen
+    names = [row.name for row in found.artifacts]
+    assert names == ["empty_static_w8a8.tflite", "static_w8a8.tflite", "int8_from_tflite.onnx"]
+    accuracy = {row.name: row.accuracy for row in found.artifacts}
+    assert accuracy["empty_static_w8a8.tflite"] < accuracy["static_w8a8.tflite"] - 0.05
+    assert accuracy["int8_from_tflite.onnx"] == accuracy["static_w8a8.tflite"]  # made from the chosen file
+    skipped = {row.step: row.reason for row in found.skipped}
+    assert skipped["attempt later"] == "not needed: plain meets the budget"
+    assert "no layer" in skipped["attempt broken"]
+    assert not (tmp_path / "out" / "final.keras").exists()  # plain changed nothing
+
+
+def test_where_none_meets_the_budget_the_best_is_taken_and_said(inputs, tmp_path):
+    found = run(tmp_path, inputs, HEAD.replace("0.05", "0.0"), EMPTY)
+    assert [row.name for row in found.artifacts] == ["static_w8a8.tflite"]
+    assert found.attempts[0].chosen
+    assert not found.attempts[0].met
+    assert any(row.step == "attempts" and "none loses at most 0" in row.reason for row in found.skipped)
+    assert (tmp_path / "out" / "final.keras").exists()
+
+
+def test_where_none_gives_a_file_the_first_reason_is_the_error(inputs, tmp_path):
+    with pytest.raises(RecipeError, match=r"mine: no attempt gave a file; the first: prune: .*no layer"):
+        run(tmp_path, inputs, HEAD, BROKEN)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (PLAIN, "max_accuracy_drop and .*attempt.* belong together"),
+        (HEAD + ONNX, "max_accuracy_drop and .*attempt.* belong together"),
+        (HEAD + PLAIN + PLAIN, "two attempts have one name"),
+        (HEAD + PLAIN.replace("plain", "../plain"), r"attempt\[0\].name"),
+        (HEAD + PLAIN + '[[export]]\nuse = "tflite"\nscheme = "static_w8a8"', "writes static_w8a8.tflite, as the attempts do"),
+    ],
+)
+def test_mistakes_in_attempts_are_named(tmp_path, text, message):
+    (tmp_path / "mine.toml").write_text(text)
+    with pytest.raises(RecipeError, match=message):
+        recipe.load(str(tmp_path / "mine.toml"))
+
+
+def test_set_reaches_the_stages_of_attempts(tmp_path):
+    (tmp_path / "mine.toml").write_text(HEAD + EMPTY)
+    found = recipe.load(str(tmp_path / "mine.toml"), ["prune.sparsity=0.25", "max_accuracy_drop=0.5"])
+    assert found.attempts[0].stages[0].sparsity == 0.25
+    assert found.max_accuracy_drop == 0.5

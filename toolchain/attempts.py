@@ -1,0 +1,74 @@
+"""Try a recipe's attempts in order and choose: the first file that loses no more than the budget on the validation split."""
+
+from __future__ import annotations
+
+import msgspec
+
+from toolchain.errors import RecipeError, ToolchainError
+from toolchain.recipe import Attempt, name_of
+from toolchain.report import AttemptReport, Skipped
+from toolchain.steps import Made, Run
+
+
+class Tried(msgspec.Struct, frozen=True):
+    """An attempt that gave a file, and the model the file was made from."""
+
+    attempt: Attempt
+    model: Made
+    file: Made
+    drop: float
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """The attempt that is shipped, all that gave a file, by its name in the output folder, and what the report says of each."""
+
+    chosen: Tried
+    files: dict[str, Tried]
+    reports: tuple[AttemptReport, ...]
+
+
+def choose(work: Run, begin: Made) -> Choice:
+    """Run attempts until one meets the budget; where none does, the one that lost least, with a note.
+
+    Raises RecipeError where no attempt gives a file.
+    """
+    budget = work.plan.max_accuracy_drop
+    tried, reports = list[Tried](), list[AttemptReport]()
+    for attempt in work.plan.attempts:
+        stages = tuple(name_of(stage) for stage in attempt.stages)
+        try:
+            model = work.stages(attempt.stages, begin, f"{attempt.name}: ")
+            file = work.export(attempt.export, model, f"{attempt.name}: ")
+            verdict = work.judge(f"{attempt.name}: judging {file.path.name}", file)
+        except ToolchainError as err:  # what one attempt cannot do, another may
+            work.skipped.append(Skipped(f"attempt {attempt.name}", attempt.alternative, str(err)))
+            reports.append(AttemptReport(attempt.name, stages, _seconds(work, attempt), reason=str(err)))
+            continue
+        tried.append(Tried(attempt, model, file, verdict.drop))
+        met = verdict.drop <= budget
+        reports.append(
+            AttemptReport(attempt.name, stages, _seconds(work, attempt), verdict.metric, verdict.original, verdict.value, verdict.drop, met)
+        )
+        if met:
+            break
+    if not tried:
+        raise RecipeError(f"{work.plan.name}: no attempt gave a file; the first: {reports[0].reason}")
+    chosen = tried[-1] if reports[-1].met else min(tried, key=lambda one: one.drop)
+    if chosen.drop > budget:
+        why = (
+            f"none loses at most {budget:g} on the validation split; {chosen.attempt.name} loses {chosen.drop:.4g}, the least, and is taken"
+        )
+        work.skipped.append(Skipped("attempts", "the accuracy budget", why))
+    work.skipped += [
+        Skipped(f"attempt {later.name}", later.alternative, f"not needed: {chosen.attempt.name} meets the budget")
+        for later in work.plan.attempts[len(reports) :]
+    ]
+    work.chosen[chosen.attempt.product] = chosen.file
+    files = {one.attempt.name: one.attempt.product if one is chosen else one.attempt.alternative for one in tried}
+    named = [msgspec.structs.replace(row, artifact=files.get(row.name), chosen=row.name == chosen.attempt.name) for row in reports]
+    return Choice(chosen, {files[one.attempt.name]: one for one in tried}, tuple(named))
+
+
+def _seconds(work: Run, attempt: Attempt) -> float:
+    """What the attempt's own steps took when they were computed."""
+    return round(sum(step.seconds for step in work.steps if step.name.startswith(f"{attempt.name}: ")), 3)
