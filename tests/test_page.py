@@ -9,7 +9,7 @@ from pruned_pair import device, pair
 from toolchain.benchmark import bench
 from toolchain.emulator import EmulatorResult, Layer
 from toolchain.page import render
-from toolchain.report import DataReport, ModelReport, Report, Skipped, StepReport
+from toolchain.report import AttemptReport, DataReport, ModelReport, Report, Skipped, StepReport
 
 GROUPS = {"conv": {"layers": ["conv", "shortcut"], "before": 4321, "after": 1234}}
 COUNTS = {"before": 987_654, "after": 123_456}
@@ -41,6 +41,17 @@ def found(measured):
         skipped=(Skipped("1 prune", "<b>layer</b>", "reason"),),
         steps=(StepReport("1 prune_channels", 1.0, False, {}, {"groups": GROUPS, "macs": COUNTS, "params": COUNTS}),),
     )
+
+
+def test_attempts_show_what_each_lost_and_which_is_shipped(found):
+    tried = (
+        AttemptReport("plain", (), 1.5, "top1", 0.9, 0.7, 0.2, False, artifact="plain_static_w8a8.tflite"),
+        AttemptReport("rounded", ("adaround",), 1.5, reason="<i>no</i> kernel"),
+        AttemptReport("balanced", ("equalize",), 12.25, "top1", 0.9, 0.899, 0.001, True, artifact="static_w8a8.tflite", chosen=True),
+    )
+    page = render(msgspec.structs.replace(found, attempts=tried, settings={"max_accuracy_drop": 0.005}))
+    for shown in ("at most 0.005", "0.2000", "loses too much", "failed", "&lt;i&gt;no&lt;/i&gt; kernel", "chosen", "0.0010", "12.2"):
+        assert shown in page, shown
 
 
 def test_the_page_is_whole_self_contained_and_escapes_names(found):

@@ -7,7 +7,7 @@
 How it works, in the order of the files: `labels` (every channel has an atom; atoms that live and die together are
 united), `nodes` (both Kerases as one list of calls), `rules` (what each layer with weights does to labels), `probes`
 (what a layer without weights does, found out by experiment), `graph` (the walk), `criteria`, `budget` and `selection`
-(which channels matter least for what they cost), `rebuild` and `plan` (the smaller model, and the proof that it computes
+(which channels matter least for what they cost), `replica`, `rebuild` and `plan` (the smaller model, and the proof that it computes
 the same).
 """
 

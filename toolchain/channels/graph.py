@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from toolchain.channels.labels import FROZEN, Atoms, Labels, frozen
-from toolchain.channels.nodes import functional, is_model, kind, nodes, shape_of
+from toolchain.channels.nodes import functional, is_model, kind, leaves, nodes, shape_of
 from toolchain.channels.probes import Rewrite, mixes, weightless
 from toolchain.channels.rules import RULES, Role, Site, Slot
 from toolchain.keras_models import keras_of
@@ -231,15 +231,7 @@ class ChannelGraph:
 
     def leaves(self) -> tuple[Any, ...]:
         """Layers that are no models themselves, once each."""
-        found: dict[int, Any] = {}
-        stack = list(self.model.layers)
-        while stack:
-            layer = stack.pop()
-            if is_model(layer):
-                stack += layer.layers
-            else:
-                found[id(layer)] = layer
-        return tuple(found.values())
+        return leaves(self.model)
 
     def slots_of(self, layer: Any) -> tuple[Slot, ...]:
         """The slots of one layer's weights."""

@@ -88,6 +88,19 @@ def _tf_keras(node: Any) -> Node:
     return Node(node.layer, inputs, require("tensorflow", "tf").nest.flatten(node.outputs), arguments)
 
 
+def leaves(model: Any) -> tuple[Any, ...]:
+    """Layers that are no models themselves, once each."""
+    found: dict[int, Any] = {}
+    stack = list(model.layers)
+    while stack:
+        layer = stack.pop()
+        if is_model(layer):
+            stack += layer.layers
+        else:
+            found[id(layer)] = layer
+    return tuple(found.values())
+
+
 def shape_of(tensor: Any) -> tuple[int, ...]:
     """Shape without the batch; an open dimension counts as 3, which suffices to follow channels."""
     return tuple(3 if size is None else int(size) for size in tensor.shape[1:])

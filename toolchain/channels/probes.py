@@ -94,27 +94,40 @@ def spatial(graph: ChannelGraph, layer: Any, labels: Labels, shape: tuple[int, .
     return spread(vector, out_ndim, axis if axis == 0 else out_ndim - 1)
 
 
-def moved(
-    graph: ChannelGraph, node: Node, ins: list[Labels], shapes: list[tuple[int, ...]], outs: list[tuple[int, ...]]
-) -> list[Labels] | None:
-    """Labels of a call that only moves values; None where it does anything else."""
+def sources_of(node: Node, shapes: list[tuple[int, ...]]) -> list[Array] | None:
+    """For each output of a call that only moves values, the place of each value among all inputs; None where it does anything else."""
     sizes = [int(np.prod(shape)) for shape in shapes]
     starts = np.cumsum([0, *sizes])
     total = int(starts[-1])
     if total >= LARGEST_FLOAT_INTEGER or any("float" not in dtype_of(t) for t in node.inputs):
         return None
     numbers = np.random.default_rng(0).permutation(total)
-    plain = _run(node, [np.arange(starts[i], starts[i + 1]).reshape(1, *shape) + 1 for i, shape in enumerate(shapes)])
-    shuffled = _run(node, [numbers[starts[i] : starts[i + 1]].reshape(1, *shape) + 1 for i, shape in enumerate(shapes)])
+    plain = run(node, [np.arange(starts[i], starts[i + 1]).reshape(1, *shape) + 1 for i, shape in enumerate(shapes)])
+    shuffled = run(node, [numbers[starts[i] : starts[i + 1]].reshape(1, *shape) + 1 for i, shape in enumerate(shapes)])
     if plain is None or shuffled is None:
         return None
     sources = [np.rint(values[0]).astype(np.int64) - 1 for values in plain]
     if not all(((s >= 0) & (s < total)).all() and np.array_equal(numbers[s] + 1, v[0]) for s, v in zip(sources, shuffled, strict=True)):
         return None
+    return sources
+
+
+def carried(graph: ChannelGraph, ins: list[Labels], shapes: list[tuple[int, ...]], sources: list[Array]) -> list[Labels]:
+    """Labels of the outputs of a call that moves values from `sources`."""
+    flat = np.concatenate([np.broadcast_to(graph.canonical(labels), shape).ravel() for labels, shape in zip(ins, shapes, strict=True)])
+    return [squeezed(flat[source]) for source in sources]
+
+
+def moved(
+    graph: ChannelGraph, node: Node, ins: list[Labels], shapes: list[tuple[int, ...]], outs: list[tuple[int, ...]]
+) -> list[Labels] | None:
+    """Labels of a call that only moves values; None where it does anything else."""
+    sources = sources_of(node, shapes)
+    if sources is None:
+        return None
 
     def labels_now() -> list[Labels]:
-        flat = np.concatenate([np.broadcast_to(graph.canonical(labels), shape).ravel() for labels, shape in zip(ins, shapes, strict=True)])
-        return [squeezed(flat[source]) for source in sources]
+        return carried(graph, ins, shapes, sources)
 
     result = labels_now()
     while crossed := next((labels for labels in result if len(varying(labels)) > 1), None):
@@ -200,7 +213,7 @@ def _agrees(graph: ChannelGraph, node: Node, call: Rewrite, ins: list[Labels], o
         dead = classes[rng.random(len(classes)) < 0.5][: len(classes) - 1]
         alive = ~np.isin(roots, dead)
         values = [rng.normal(size=(1, *shape)).astype(np.float32) for shape in shapes]
-        whole = _run(node, values)
+        whole = run(node, values)
         try:
             cut = [np.asarray(v) for v in call([_cut(x, labels, alive) for x, labels in zip(values, ins, strict=True)], alive)]
         except Exception:  # an operation with fixed sizes fails in its own way on a smaller input
@@ -240,7 +253,7 @@ def channelwise(
         keep = np.sort(rng.permutation(count)[: max(1, count // 2)])
         values = [rng.normal(size=(2, *shape)).astype(np.float32) for shape in shapes]
         chosen = [x if place is None else np.take(x, keep, place + 1) for x, place in zip(values, places, strict=True)]
-        whole, part = _run(node, values), _run(node, chosen)
+        whole, part = run(node, values), run(node, chosen)
         if whole is None or part is None:
             return None
         for full, small, place in zip(whole, part, out_places, strict=True):
@@ -265,7 +278,7 @@ def _place(axis: int, shape: tuple[int, ...], count: int) -> int | None:
     return len(shape) - 1 if shape and shape[-1] == count else None
 
 
-def _run(node: Node, values: Sequence[Array]) -> list[Array] | None:
+def run(node: Node, values: Sequence[Array]) -> list[Array] | None:
     """Call the operation on numbers; None where it refuses them."""
     tf = require("tensorflow", "tf")
     try:

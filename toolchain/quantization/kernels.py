@@ -40,8 +40,17 @@ class Kernel(msgspec.Struct, frozen=True):
     @property
     def rows(self) -> Array:
         """The weights `[C, n]` in float32, a copy."""
-        value = np.asarray(self.layer.get_weights()[0], np.float32)
+        return self.as_rows(np.asarray(self.layer.get_weights()[0], np.float32))
+
+    def as_rows(self, value: Array) -> Array:
+        """An array in the kernel's own shape as `[C, n]`, a copy."""
         return np.array(np.moveaxis(value, self.axes, range(len(self.axes))).reshape(self.channels, -1))
+
+    def shaped(self, rows: Array) -> Array:
+        """Rows `[C, n]` in the kernel's own shape."""
+        shape = tuple(self.layer.weights[0].shape)
+        moved = [shape[axis] for axis in self.axes] + [size for axis, size in enumerate(shape) if axis not in self.axes]
+        return np.ascontiguousarray(np.moveaxis(rows.reshape(moved), range(len(self.axes)), self.axes))
 
     @property
     def channels(self) -> int:
@@ -55,11 +64,8 @@ class Kernel(msgspec.Struct, frozen=True):
 
     def assign(self, rows: Array, bias: Array | None = None) -> None:
         """Write weights `[C, n]` back into the layer, and a bias `[C]` where one is given."""
-        shape = tuple(self.layer.weights[0].shape)
-        moved = [shape[axis] for axis in self.axes] + [size for axis, size in enumerate(shape) if axis not in self.axes]
-        value = np.moveaxis(rows.reshape(moved), range(len(self.axes)), self.axes)
         rest = self.layer.get_weights()[1:] if bias is None else [bias]
-        self.layer.set_weights([np.ascontiguousarray(value, np.float32), *rest])
+        self.layer.set_weights([np.asarray(self.shaped(rows), np.float32), *rest])
 
 
 def kernels(model: Any) -> Iterator[Kernel]:

@@ -1,0 +1,1 @@
+"""What int8 quantization loses, wins back, and costs: one command, results kept (README)."""
