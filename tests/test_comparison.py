@@ -19,16 +19,17 @@ class TestDistance:
         assert found.max_difference == 1
         assert found.mean_difference == 0.25
         assert found.sqnr_db == pytest.approx(13.9794, abs=1e-4), "10 log10(25 / 1)"
+        assert found.cosine == pytest.approx(21 / (5 * 18**0.5))
 
     def test_the_first_is_the_signal(self):
         assert Distance.between(np.float32([1]), np.float32([11])).sqnr_db == pytest.approx(-20), "10 log10(1 / 100)"
         assert Distance.between(np.float32([11]), np.float32([1])).sqnr_db == pytest.approx(0.8279, abs=1e-4), "10 log10(121 / 100)"
 
     def test_where_nothing_differs_there_is_no_noise(self):
-        assert Distance.between(np.float32([1, 2]), np.float32([1, 2])) == Distance(0, 0, None)
+        assert Distance.between(np.float32([1, 2]), np.float32([1, 2])) == Distance(0, 0, None, pytest.approx(1))
 
     def test_noise_without_a_signal(self):
-        assert Distance.between(np.zeros(2, np.float32), np.float32([0, 2])) == Distance(2, 1, -math.inf)
+        assert Distance.between(np.zeros(2, np.float32), np.float32([0, 2])) == Distance(2, 1, -math.inf, None)
 
     def test_small_integers_do_not_wrap_around(self):
         found = Distance.between(np.int8([-128]), np.int8([127]))
@@ -40,6 +41,7 @@ class TestDistance:
         assert found.max_difference == back.max_difference
         assert 0 <= found.mean_difference <= found.max_difference * (1 + 1e-12)
         assert (found.sqnr_db is None) == (found.max_difference == 0)
+        assert found.cosine is None or abs(found.cosine) <= 1 + 1e-12
 
     @given(VALUES, VALUES)
     def test_a_scale_of_both_leaves_the_ratio(self, a, b):
@@ -65,8 +67,11 @@ class TestCompare:
         found = compare("pico", (a, b), (trace([[1]], _0=[1, 2], _2=[5]), trace([[1.5]], _1=[1, 4], _2=[5])))
         assert found.reason is None
         assert [(p.first.instructions, p.second.instructions) for p in found.layers] == [(100, 50), (7, 7)]
-        assert [p.distance for p in found.layers] == [Distance(2, 1, pytest.approx(10 * math.log10(5 / 4))), Distance(0, 0, None)]
-        assert found.outputs == Distance(0.5, 0.5, pytest.approx(6.0206, abs=1e-4))
+        assert [p.distance for p in found.layers] == [
+            Distance(2, 1, pytest.approx(10 * math.log10(5 / 4)), pytest.approx(9 / (5 * 17) ** 0.5)),
+            Distance(0, 0, None, 1),
+        ]
+        assert found.outputs == Distance(0.5, 0.5, pytest.approx(6.0206, abs=1e-4), 1)
 
     def test_layers_of_other_shapes_have_costs_and_no_distance(self):
         both = result((0, "CONV_2D", 100)), result((0, "CONV_2D", 50))

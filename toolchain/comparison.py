@@ -19,6 +19,8 @@ class Distance(msgspec.Struct, frozen=True):
     mean_difference: float
     sqnr_db: float | None
     """Signal to quantization noise: 10 log10(sum(a^2) / sum((a - b)^2)); None where nothing differs, and in JSON where `a` is 0."""
+    cosine: float | None
+    """Of the angle between both: sum(a b) / sqrt(sum(a^2) sum(b^2)); None where one of them is 0."""
 
     @classmethod
     def between(cls, first: Array, second: Array) -> Distance:
@@ -27,7 +29,9 @@ class Distance(msgspec.Struct, frozen=True):
         noise = float(((a - b) ** 2).sum())
         signal = float((a**2).sum())
         ratio = None if noise == 0 else 10 * float(np.log10(signal / noise)) if signal else float("-inf")
-        return cls(float(np.abs(a - b).max()), float(np.abs(a - b).mean()), ratio)
+        lengths = float(np.sqrt(signal * (b**2).sum()))
+        cosine = float((a * b).sum()) / lengths if lengths else None
+        return cls(float(np.abs(a - b).max()), float(np.abs(a - b).mean()), ratio, cosine)
 
 
 class LayerPair(msgspec.Struct, frozen=True):

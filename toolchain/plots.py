@@ -6,6 +6,7 @@ import io
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from toolchain.fidelity.findings import Ladder
     from toolchain.report import ArtifactReport
     from toolchain.sensitivity import Sensitivity
 
@@ -42,6 +43,29 @@ def sensitivity(found: Sensitivity) -> bytes:
     axes.set_ylabel(f"{found.metric} on {found.examples}")
     axes.set_title(f"{found.model}: channels chosen by {found.criterion}", fontsize=8)
     figure.legend(loc="outside right upper", fontsize=7, title="group (channels)", title_fontsize=7)
+    return _svg(figure)
+
+
+def error_along_depth(found: Ladder) -> bytes:
+    """SQNR of every layer of every file, from the input to the output; the layer to blame is marked."""
+    figure, axes = _axes()
+    places = {name: place for place, name in enumerate(dict.fromkeys(layer.name for file in found.files for layer in file.layers))}
+    for index, file in enumerate(found.files):
+        known = [(layer.name, layer.level_db) for layer in file.layers if layer.level_db is not None]
+        points = [(places[name], level, name) for name, level in known if level > float("-inf")]
+        if not points:
+            continue
+        colour, style = f"C{index % 10}", ("-", "--", ":")[index // 10 % 3]
+        axes.plot([x for x, _, _ in points], [y for _, y, _ in points], style, color=colour, marker="o", markersize=3, label=file.file)
+        for x, y, name in points:
+            if name == file.blame.layer:
+                axes.scatter(x, y, s=90, facecolors="none", edgecolors=colour, linewidths=1.5)
+                axes.annotate(file.blame.reason.kind, (x, y), xytext=(6, -12), textcoords="offset points", fontsize=7, color=colour)
+    axes.set_xticks(range(len(places)), [name[-40:] for name in places], rotation=90, fontsize=6)
+    axes.set_ylabel("SQNR, dB")
+    axes.set_title(f"Error along the depth against {found.model}; a higher line is closer, a circle is the layer to blame", fontsize=8)
+    if axes.lines:
+        axes.legend(fontsize=7)
     return _svg(figure)
 
 

@@ -41,9 +41,8 @@ def test_a_pruned_files_instructions_fall_layer_by_layer(files, tmp_path):
 
 def test_a_file_with_itself_does_not_differ(files, tmp_path):
     (found,) = json.loads(compared(files[0], files[0], "--target", device(tmp_path), "--json").stdout)
-    none = {"max_difference": 0, "mean_difference": 0, "sqnr_db": None}
-    assert found["outputs"] == none
-    assert [pair["distance"] for pair in found["layers"]] == [none] * 5
+    for distance in (found["outputs"], *(layer["distance"] for layer in found["layers"])):
+        assert distance == {"max_difference": 0, "mean_difference": 0, "sqnr_db": None, "cosine": pytest.approx(1)}
 
 
 def test_the_table_names_both_files_and_shows_every_layer(files, tmp_path):
@@ -82,3 +81,48 @@ def test_a_target_that_takes_no_such_file_says_so(files, tmp_path):
     own = device(tmp_path)
     own.write_text(own.read_text().replace('["tflite"]', '["onnx"]'))
     assert compared(*files, "--target", own).stdout == "no emulator of the target takes both files\n"
+
+
+def test_without_a_target_files_are_compared_on_every_engine_and_layer_by_layer(tiny_float, tiny_int8, tmp_path):
+    """Random inputs are brighter than the images that set the ranges of the int8 file: it saturates, below the floor."""
+    plot = tmp_path / "error.svg"
+    floors = ("--fail-under", "sqnr=90", "--fail-under", "cosine=0.9")
+    shown = compared(tiny_float, tiny_int8, "--examples", "20", "--plot", plot, *floors, status=3).stdout
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in shown.splitlines() if line.startswith("│")]
+    engines = ("xnnpack", "builtin", "reference", "tflm")
+    assert [row[:3] for row in rows[:5]] == [
+        ["tiny_float32.tflite", "float32", "model"],
+        *(["tiny_int8.tflite", "static_w8a8", engine] for engine in engines),
+    ]
+    assert "tiny_int8.tflite: reference and tflm: identical" in shown
+    assert "\ntiny_int8.tflite: sequential_1/conv2d_1/Relu: saturation: SQNR falls from" in shown
+    kinds = ["INPUT", "CONV_2D", "DEPTHWISE_CONV_2D", "CONV_2D", "AVERAGE_POOL_2D", "RESHAPE", "SOFTMAX"]
+    assert [row[1] for row in rows[5:12]] == kinds
+    assert [(*row[:3], row[4]) for row in rows[12:]] == [("tiny_int8.tflite", engine, "sqnr", "90") for engine in engines]
+    assert b"saturation" in plot.read_bytes()
+
+
+def test_json_holds_everything_and_finished_files_need_no_tensorflow(tiny_float, tiny_int8, npz, tmp_path):
+    for name in ("tensorflow", "keras"):
+        (tmp_path / "poison" / name).mkdir(parents=True)
+        (tmp_path / "poison" / name / "__init__.py").write_text(f"raise SystemExit('{name} was imported')")
+    options = ("--data", str(npz), "--scale", "1/255", "--examples", "20", "--fail-under", "sqnr=20", "--json")
+    done = secateur("compare", str(tiny_float), str(tiny_int8), *options, PYTHONPATH=str(tmp_path / "poison"))
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["below"] == []
+    ladder = found["ladder"]
+    assert ladder["examples"] == "20 of 300 in shapes.npz/test"
+    assert (ladder["model"], len(ladder["rungs"]), len(ladder["engines"])) == ("tiny_float32.tflite", 5, 6)
+    assert [rung["score"]["metric"] for rung in ladder["rungs"]] == ["top1"] * 5
+    (file,) = ladder["files"]
+    assert set(file["layers"][1]["own"]) == {"sqnr_db", "channel_sqnr_db", "weights_db", "output_db", "inputs_db"}
+    assert file["blame"]["reason"]["text"]
+
+
+def test_a_floor_that_does_not_exist_is_an_error_before_anything_runs(tiny_float, tiny_int8):
+    assert "top1, sqnr, cosine, accuracy" in compared(tiny_float, tiny_int8, "--fail-under", "psnr=3", status=2).stderr
+
+
+def test_a_target_compares_two_files(files, tmp_path):
+    assert "compares two files" in compared(*files, files[0], "--target", device(tmp_path), status=2).stderr

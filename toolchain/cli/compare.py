@@ -1,4 +1,4 @@
-"""`secateur compare`: two files on the same inputs of a target, layer by layer."""
+"""`secateur compare`: files against the model they came from, or two files on a target, layer by layer."""
 
 from __future__ import annotations
 
@@ -10,78 +10,84 @@ import typer
 from toolchain.cli import options
 
 if TYPE_CHECKING:
-    from toolchain.comparison import Comparison, LayerPair
-    from toolchain.emulator import Layer
+    from toolchain.worker import Progress
+
+BELOW = 3
+"""Exit status where a file is below a floor."""
 
 
 def compare(
-    first: Annotated[Path, typer.Argument(help="A .tflite or .onnx file: the one to compare with")],
-    second: Annotated[Path, typer.Argument(help="Another file with the same inputs, such as a pruned one")],
-    target: Annotated[list[str], typer.Option("--target", help="A device, by name or .toml file; may be repeated. See: secateur targets")],
+    model: Annotated[Path, typer.Argument(help="What to compare with: a Keras file, a SavedModel, a .tflite or an .onnx")],
+    files: Annotated[list[Path], typer.Argument(help="Files that should compute the same: pruned or folded Keras, .tflite, .onnx")],
+    target: options.Targets = None,
     data: options.Data = None,
     scale: options.Scale = "1",
     offset: options.Offset = 0.0,
+    examples: Annotated[int, typer.Option(min=1, help="Examples of the test split that are run")] = 200,
+    seed: Annotated[int, typer.Option(help="Draws the examples")] = 0,
+    fail_under: Annotated[
+        list[str] | None, typer.Option(help="top1=0.99, sqnr=20, cosine=0.999 or accuracy=0.9: exit 3 below it; may be repeated")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write the error along the depth to this .svg")] = None,
+    trust: options.Trust = False,
     time_limit: options.TimeLimit = 600,
     json: options.Json = False,
 ) -> None:
-    """Run two files on the same inputs on every emulator of a target: what each layer costs, and how far its values are apart.
+    """Compare files with their model on every engine, and name the layer that lost the accuracy (docs/compare.md).
+
+    With --target, two files on the same inputs on every emulator of a device: what each layer costs there.
 
     \b
+    secateur compare my.keras pruned.keras static_w8a8.tflite static_w8a8.onnx --data my.npz --plot error.svg
+    secateur compare my.keras static_w8a8.tflite --data my.npz --fail-under top1=0.99 --fail-under sqnr=20
     secateur compare original_static_w8a8.tflite static_w8a8.tflite --target nucleo_l4r5zi
-    secateur compare mine.tflite theirs.tflite --data test.npz --target pico --target stm32f746 --json
     """
-    from toolchain.benchmark import compare as run
     from toolchain.cli import display
 
     with display.progress() as progress:
-        found = run(first, second, target, data=data, scale=scale, offset=offset, limit_s=time_limit, progress=progress)
+        if target:
+            _on_targets(model, files, target, data, scale, offset, time_limit, json, progress)
+            return
+        from toolchain.cli import ladder as shown
+        from toolchain.ladder import climb, failures, floors
+
+        wanted = floors(fail_under or [])
+        found = climb(
+            model, files, data=data, scale=scale, offset=offset, examples=examples, seed=seed, trust=trust, limit_s=time_limit,
+            progress=progress,
+        )  # fmt: skip
+    below = failures(found, wanted)
+    if plot is not None:
+        from toolchain.files import write
+        from toolchain.plots import error_along_depth
+
+        write(plot, error_along_depth(found))
+    if json:
+        from toolchain.report import dumps
+
+        print(dumps({"ladder": found, "below": below}).decode(), end="")
+    else:
+        shown.show(found)
+        if plot is not None:
+            print(f"wrote {plot}")
+        shown.below(below)
+    if below:
+        raise typer.Exit(BELOW)
+
+
+def _on_targets(
+    model: Path, files: list[Path], target: list[str], data: str | None, scale: str, offset: float, limit_s: float, json: bool,
+    progress: Progress,
+) -> None:  # fmt: skip
+    from toolchain.benchmark import compare as run
+    from toolchain.cli import layer_costs
+
+    if len(files) != 1:
+        raise typer.BadParameter("--target compares two files; give one after the first", param_hint="compare")
+    found = run(model, files[0], target, data=data, scale=scale, offset=offset, limit_s=limit_s, progress=progress)
     if json:
         from toolchain.report import dumps
 
         print(dumps(found).decode(), end="")
-        return
-    for comparison in found:
-        _show(comparison, (first.name, second.name))
-    if not found:
-        print("no emulator of the target takes both files")
-
-
-def _show(found: Comparison, names: tuple[str, str]) -> None:
-    from toolchain import target_rows
-    from toolchain.cli import display
-
-    print(f"{found.emulator} on {found.target}")
-    for letter, name, result in zip("AB", names, found.results, strict=True):
-        print(f"  {letter} {name}: {target_rows.findings(result)}")
-    if found.outputs is not None:
-        print(f"  outputs differ by at most {found.outputs.max_difference:.4g}, by {found.outputs.mean_difference:.4g} on average")
-    if found.reason and all(result.status == "ok" for result in found.results):
-        print(f"  layers: {found.reason}")
-    if found.layers:
-        unit = _cost(found.layers[0].first)[0]
-        columns = ("layer", "operator", "MACs A", "MACs B", f"{unit} A", f"{unit} B", "B / A", "max difference", "SQNR dB")
-        display.table("", columns, [_row(pair) for pair in found.layers])
-    print()
-
-
-def _cost(layer: Layer) -> tuple[str, float]:
-    for name in ("instructions", "cycles", "ms"):
-        if (value := getattr(layer, name)) is not None:
-            return name, value
-    return "", 0.0
-
-
-def _row(pair: LayerPair) -> tuple[str, ...]:
-    (_, before), (_, after) = _cost(pair.first), _cost(pair.second)
-    distance = pair.distance
-    return (
-        str(pair.first.index),
-        pair.first.operator,
-        f"{pair.first.macs:,}",
-        f"{pair.second.macs:,}",
-        f"{before:,.6g}" if isinstance(before, float) else f"{before:,}",
-        f"{after:,.6g}" if isinstance(after, float) else f"{after:,}",
-        f"{after / before:.2f}" if before else "",
-        "" if distance is None else f"{distance.max_difference:.4g}",
-        "" if distance is None or distance.sqnr_db is None else f"{distance.sqnr_db:.1f}",
-    )
+    else:
+        layer_costs.show(found, (model.name, files[0].name))

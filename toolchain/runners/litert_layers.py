@@ -1,31 +1,35 @@
-"""What every operator of a .tflite answers in LiteRT's reference kernels: the yardstick for "bit-exact at every layer"."""
+"""What every operator of a .tflite answers, in LiteRT's reference kernels ("bit-exact at every layer") or in its fast ones."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from toolchain.data import Array
 from toolchain.errors import ModelError
+from toolchain.runners.litert import quantized
 
 
 class Layers:
-    """An interpreter that keeps all tensors of an inference."""
+    """An interpreter that keeps all tensors of an inference; XNNPACK could not, it leaves out what lies between its operators."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, kernels: Literal["reference", "builtin"] = "reference") -> None:
         """Raises ModelError where the interpreter refuses the file."""
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+        resolver = {"reference": OpResolverType.BUILTIN_REF, "builtin": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES}[kernels]
         try:
-            self._interpreter: Any = Interpreter(
-                str(path), experimental_op_resolver_type=OpResolverType.BUILTIN_REF, experimental_preserve_all_tensors=True
-            )
+            self._interpreter: Any = Interpreter(str(path), experimental_op_resolver_type=resolver, experimental_preserve_all_tensors=True)
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as err:
             raise ModelError(f"{path}: LiteRT cannot run it ({str(err).strip().splitlines()[0][:200]})") from None
         self._inputs = self._interpreter.get_input_details()
+
+    def stored(self, row: list[Array]) -> list[Array]:
+        """Real inputs as the file stores them, each with its batch axis of one."""
+        return [quantized(x, detail) for x, detail in zip(row, self._inputs, strict=True)]
 
     def run(self, row: list[Array]) -> None:
         """One inference on inputs as stored, each with its batch axis of one."""
