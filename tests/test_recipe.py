@@ -26,7 +26,10 @@ EXPORT = '[[export]]\nuse = "tflite"\n'
     ("text", "message"),
     [
         ("", r'no \[\[export\]\]; a run must write a file, for example use = "tflite"'),
-        ("stages = []", r"no key 'stages'; did you mean 'stage'\? choose from description, seed, max_accuracy_drop, data, stage, attempt, export"),
+        (
+            "stages = []",
+            r"no key 'stages'; did you mean 'stage'\? choose from description, seed, max_accuracy_drop, data, stage, attempt, export",
+        ),
         ('[[export]]\nuse = "tflight"', r"export\[0\].use = 'tflight': no such name in exports; did you mean 'tflite'\?"),
         ('[[export]]\nscheme = "int8"', r"export\[0\]: the key 'use' is missing; choose from c_source, onnx, tflite"),
         (EXPORT + 'scheme = "int9"', r"export\[0\].scheme = 'int9': choose from float32, float16, dynamic_w8, static_w8a8"),

@@ -36,3 +36,9 @@ def test_weights_have_one_scale_a_row():
     rows = np.float32([[0.5, -1.27], [0.0, 0.0], [127.0, 3.4]])
     assert weight_scales(rows).ravel().tolist() == pytest.approx([0.01, 1.0, 1.0])
     assert nearest_weights(rows).tolist() == [pytest.approx([0.5, -1.27]), [0.0, 0.0], [127.0, 3.0]]
+
+
+def test_a_tensor_has_the_scale_of_its_largest_weight():
+    rows = np.float32([[0.5, -1.27], [0.0, 0.0], [0.02, 0.304]])
+    assert weight_scales(rows, granularity="per_tensor").ravel().tolist() == pytest.approx([0.01] * 3)
+    assert nearest_weights(rows, granularity="per_tensor")[2].tolist() == pytest.approx([0.02, 0.3])

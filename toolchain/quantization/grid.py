@@ -6,6 +6,8 @@ weights are symmetric in [-127, 127] with one scale per output channel, activati
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 import numpy as np
 
@@ -44,13 +46,19 @@ class Affine(msgspec.Struct, frozen=True):
         return np.asarray((stored - self.zero_point) * np.float32(self.scale), np.float32)
 
 
-def weight_scales(rows: Array, limit: int = WEIGHT_LIMIT) -> Array:
-    """float32 scales `[C, 1]` of weights `[C, n]`, one row for each output channel: max |w| / limit; 1 for a row of zeros."""
+Granularity = Literal["per_channel", "per_tensor"]
+"""Whether every output channel of a kernel has its own scale, or all have that of the largest weight."""
+
+
+def weight_scales(rows: Array, limit: int = WEIGHT_LIMIT, granularity: Granularity = "per_channel") -> Array:
+    """float32 scales `[C, 1]` of weights `[C, n]`, one row for each output channel: max |w| / limit; 1 where all weights are zero."""
     largest = np.abs(rows).max(axis=1, keepdims=True)
+    if granularity == "per_tensor":
+        largest = np.full_like(largest, largest.max())
     return np.asarray(np.where(largest > 0, largest / np.float32(limit), 1.0), np.float32)
 
 
-def nearest_weights(rows: Array, limit: int = WEIGHT_LIMIT) -> Array:
-    """Weights `[C, n]` rounded to the grid of their own row, in float32."""
-    scales = weight_scales(rows, limit)
+def nearest_weights(rows: Array, limit: int = WEIGHT_LIMIT, granularity: Granularity = "per_channel") -> Array:
+    """Weights `[C, n]` rounded to their grid, in float32."""
+    scales = weight_scales(rows, limit, granularity)
     return np.asarray(np.round(rows / scales) * scales, np.float32)
