@@ -45,6 +45,7 @@ class OnnxFile(msgspec.Struct, frozen=True):
         graph = model.graph
         constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
         scales = {name for node in graph.node if node.op_type in ("QuantizeLinear", "DequantizeLinear") for name in node.input[1:]}
+        scales |= {node.input[i] for node in graph.node if node.op_type == "QLinearConv" for i in (1, 2, 4, 5, 6, 7)}
         kinds = (np.int8, np.uint8, np.int32)
         trained = [v for name, v in constants.items() if v.ndim and name not in scales and (v.dtype.kind == "f" or v.dtype in kinds)]
         shapes = {v.name: _shape(v) for v in (*graph.input, *graph.output, *graph.value_info)}
@@ -77,12 +78,13 @@ def _macs(graph: Any, shapes: dict[str, tuple[int, ...]]) -> int | None:
     """Multiply-accumulates of one inference (weight layouts: ONNX operator specification)."""
     total = 0
     for node in graph.node:
-        if node.op_type not in ("Conv", "ConvTranspose", "Gemm", "MatMul"):
+        if node.op_type not in ("Conv", "QLinearConv", "ConvTranspose", "Gemm", "MatMul"):
             continue
-        first, second, output = (shapes.get(name, ()) for name in (node.input[0], node.input[1], node.output[0]))
+        kernel = node.input[3 if node.op_type == "QLinearConv" else 1]
+        first, second, output = (shapes.get(name, ()) for name in (node.input[0], kernel, node.output[0]))
         if not first or not second or not output or 0 in (*first, *output):
             return None
-        if node.op_type == "Conv":
+        if node.op_type in ("Conv", "QLinearConv"):
             total += math.prod(output) * math.prod(second[1:])
         elif node.op_type == "ConvTranspose":
             total += math.prod(first) * math.prod(second[1:])

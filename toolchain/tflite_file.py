@@ -149,16 +149,21 @@ class TfliteFile(msgspec.Struct, frozen=True, dict=True):
     @property
     def scheme(self) -> str:
         """What the types of weights and activations amount to."""
-        kernels = {t.dtype for t in self.weights if len(t.shape) > 1}
-        computed = set(self.activation_dtypes)
-        if kernels <= {"FLOAT32"}:
+        kernels = {t.index: t.dtype for t in self.weights if len(t.shape) > 1}
+        types = set(kernels.values())
+        if types <= {"FLOAT32"}:
             return "float32"
-        if kernels <= {"FLOAT16", "FLOAT32"}:
+        if types <= {"FLOAT16", "FLOAT32"}:
             return "float16"
-        bits = "4" if "INT4" in kernels else "8"
-        if "FLOAT32" in {self.tensors[i].dtype for op in self.operators if op.macs for i in op.outputs}:
-            return f"dynamic_w{bits}"
-        return f"static_w{bits}a16" if "INT16" in computed else f"static_w{bits}a8"
+        bits = "4" if "INT4" in types else "8"
+        sums = {self.tensors[i].dtype for op in self.operators if op.macs for i in op.outputs}
+        if "FLOAT32" not in sums:
+            return f"static_w{bits}a16" if "INT16" in self.activation_dtypes else f"static_w{bits}a8"
+        if sums != {"FLOAT32"}:
+            return "static_mixed"
+        widened = {i for op in self.operators if op.name == "DEQUANTIZE" for i in op.inputs}
+        integer = {index for index, dtype in kernels.items() if dtype in ("INT4", "INT8")}
+        return f"weight_only_w{bits}" if integer <= widened else f"dynamic_w{bits}"
 
 
 def _operator_name(code: Any, names: dict[int, str]) -> str:

@@ -250,7 +250,13 @@ WINDOW = {
     "same": st.booleans(),
 }
 
-CONV = cases(conv, out=st.integers(1, 9), **WINDOW, **LAYER)
+PIXEL = {
+    "shape": st.integers(1, 40).map(lambda channels: (1, 1, 1, channels)), "kernel": st.just((1, 1)), "stride": st.just((1, 1)),
+    "dilation": st.just((1, 1)), "same": st.booleans(),
+}  # fmt: skip
+"""What a dense layer becomes as a convolution."""
+
+CONV = cases(conv, out=st.integers(1, 9), **WINDOW, **LAYER) | cases(conv, out=st.integers(1, 9), **PIXEL, **LAYER)
 DEPTHWISE = cases(depthwise, with_bias=st.booleans(), multiplier=st.sampled_from([1, 1, 2, 3]), **WINDOW, **LAYER)
 DENSE = cases(dense, with_bias=st.booleans(), rows=st.integers(1, 3), inputs=st.integers(1, 40), out=st.integers(1, 9), **LAYER)
 PAIRWISE = cases(

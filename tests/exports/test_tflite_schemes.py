@@ -184,9 +184,11 @@ def test_weights_that_a_quantizer_passes_over_are_named(tmp_path, random_context
     import keras
 
     build("cnn", keras).save(tmp_path / "model.keras")
-    _, outcome = write(Tflite(scheme="weight_only_w4"), tmp_path / "model.keras", random_context)
+    file, outcome = write(Tflite(scheme="weight_only_w4"), tmp_path / "model.keras", random_context)
+    assert file.scheme == "weight_only_w4"
     assert [note.what.split()[0] for note in outcome.notes] == ["DEPTHWISE_CONV_2D"]
-    _, outcome = write(Tflite(scheme="weight_only_w8"), tmp_path / "model.keras", random_context)
+    file, outcome = write(Tflite(scheme="weight_only_w8"), tmp_path / "model.keras", random_context)
+    assert file.scheme == "weight_only_w8"
     assert outcome.notes == ()
     _, outcome = write(Tflite(scheme="dynamic_w8"), tmp_path / "model.keras", random_context)
     kinds = Counter(note.what.split()[0] for note in outcome.notes)

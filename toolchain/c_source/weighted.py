@@ -64,9 +64,11 @@ def conv(graph: Graph, op: Operator) -> list[Call]:
         raise ModelError("groups")
     slide = window(x, y, (filters.shape[1], filters.shape[2]), op.options)
     weights = graph.value(filters.index)
+    one_pixel = x.elements == x.shape[3] and y.elements == y.shape[3]
     widened = COLUMNS * 2 * -(-weights[0].size // 4) * 4  # the DSP extension's halfwords, and behind them a patch
     arguments = _weights(graph, op, weights.reshape(len(weights), -1), fixed_point, requantized)
-    return [Call("conv", (slide, Use(x.index), *arguments, Use(y.index), Scratch(widened + weights[0].size)))]
+    scratch = Scratch(1 if one_pixel else widened + weights[0].size)  # of one pixel nothing is gathered
+    return [Call("conv", (slide, Use(x.index), *arguments, Use(y.index), scratch))]
 
 
 def depthwise(graph: Graph, op: Operator) -> list[Call]:

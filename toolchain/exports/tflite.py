@@ -13,6 +13,7 @@ from toolchain.errors import StageError
 from toolchain.files import written
 from toolchain.keras_function import ModelFunction, open_function
 from toolchain.quantization import calibration, converter, remainder, selective
+from toolchain.quantization.dense import as_convolutions
 from toolchain.quantization.ranges import Estimator, Histogram
 from toolchain.stage import Context, Export, Note, Outcome
 from toolchain.tflite_file import TfliteFile
@@ -45,6 +46,9 @@ class Tflite(Export, frozen=True, tag="tflite", kw_only=True):
     """How a static scheme chooses the range of an activation from the calibration values."""
     percentile: Annotated[float, msgspec.Meta(gt=50, le=100)] | None = None
     """Share of the values, in percent, that `ranges = "percentile"` covers; by default 99.99."""
+    dense: Literal["convolution", "fully_connected"] = "convolution"
+    """What a dense layer of static_w8a8 becomes. TensorFlow Lite Micro and LiteRT's reference kernels round a convolution alike,
+    FULLY_CONNECTED not."""
     allow_float: bool = False
     """Let operators without an integer kernel stay in float; each is listed in the report."""
 
@@ -56,6 +60,8 @@ class Tflite(Export, frozen=True, tag="tflite", kw_only=True):
                     raise ValueError(f"{key} belongs to static_w8a8 and static_w8a16; the activations of {self.scheme} are float")
         elif self.io is not None and self.io not in STATIC[self.scheme]:
             raise ValueError(f"io = {self.io!r}: the inputs of {self.scheme} can be {', '.join(STATIC[self.scheme])}")
+        if self.dense != "convolution" and self.scheme != "static_w8a8":
+            raise ValueError("dense belongs to static_w8a8; leave it out")
         if self.scheme in ("float32", "float16") and self.granularity == "per_tensor":
             raise ValueError(f"granularity: {self.scheme} has no scales; choose a scheme with integer weights")
         if self.scheme == "static_w8a16" and self.granularity == "per_tensor":
@@ -79,6 +85,7 @@ class Tflite(Export, frozen=True, tag="tflite", kw_only=True):
                 *([f"io_{self.io}"] if self.io not in (None, defaults) else []),
                 *([self.ranges] if self.ranges != "minmax" else []),
                 *([f"{self.percentile:g}".replace(".", "_")] if self.percentile is not None else []),
+                *(["fully_connected"] if self.dense == "fully_connected" else []),
                 *(["float_fallback"] if self.allow_float else []),
             ]
         )
@@ -135,7 +142,8 @@ class Tflite(Export, frozen=True, tag="tflite", kw_only=True):
             calibrated = calibration.write_ranges(calibrated, ranges)
         io = self.io or STATIC[self.scheme][0]
         if bits == 8:
-            return converter.int8(calibrated, per_tensor=self._per_tensor, io=io), histograms
+            content = converter.int8(calibrated, per_tensor=self._per_tensor, io=io)
+            return (as_convolutions(content)[0] if self.dense == "convolution" else content), histograms
         return converter.int16(calibrated, io=io, allow_float=self.allow_float), histograms
 
     def _in_float(self, file: TfliteFile) -> tuple[Note, ...]:

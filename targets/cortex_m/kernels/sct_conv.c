@@ -17,12 +17,31 @@ static SCT_APART void outputs(const sct_window *w, const int32_t *sums, int32_t 
 }
 #endif
 
+/* All filters on an image of one pixel, as a dense layer has it: four filters share what is loaded of the pixel. */
+static void one_pixel(const sct_window *w, const int8_t *x, const int8_t *filters, const int32_t *bias, const sct_scale *scale,
+                      int8_t *y) {
+  const int32_t length = w->in_channels, channels = w->out_channels;
+  for (int32_t c = 0, count; c < channels; c += count) {
+    count = channels - c < 4 ? 1 : 4;
+    int32_t sums[4] = {0};
+    sct_dot(x, filters + c * length, count == 4 ? length : 0, length, sums);
+    for (int32_t i = 0; i < count; ++i) {
+      const int32_t value = sct_requantize(sums[i] + bias[c + i], &scale[c + i]) + w->out_zero;
+      y[c + i] = (int8_t)sct_clamp(value, w->minimum, w->maximum);
+    }
+  }
+}
+
 void sct_conv(const sct_window *window, const int8_t *x, const int8_t *filters, const int32_t *bias,
               const sct_scale *scale, int8_t *y, int8_t *scratch) {
   const sct_window w = *window; /* a copy, which writing to y cannot change */
   const int32_t length = w.kernel_height * w.kernel_width * w.in_channels;
   const int32_t pixels = w.out_height * w.out_width;
   const int pointwise = w.kernel_height * w.kernel_width * w.stride_height * w.stride_width == 1;
+  if (pointwise && pixels == 1) {
+    one_pixel(&w, x, filters, bias, scale, y);
+    return;
+  }
   for (int32_t done = 0, count; done < pixels; done += count, y += count * w.out_channels) {
     count = pixels - done < SCT_COLUMNS ? pixels - done : SCT_COLUMNS;
     const int8_t *columns = sct_gather(&w, x, done, count, length, pointwise, scratch), *filter = filters;

@@ -1,0 +1,112 @@
+"""Whole networks, as this project's own export writes them, in C: every operator answers as LiteRT's reference kernels."""
+
+import numpy as np
+import pytest
+from c_source.graphs import different
+
+from toolchain.c_source.package import Package
+from toolchain.c_source.program import compile_file
+from toolchain.errors import ModelError
+from toolchain.exports.tflite import Tflite
+from toolchain.stage import Context
+from toolchain.worker import silent
+
+pytestmark = [pytest.mark.tensorflow, pytest.mark.prove, pytest.mark.usefixtures("compiled_once")]
+
+SIZE = 32
+
+
+def application(keras, name, **settings):
+    """A network of keras.applications with random weights, and statistics of a trained network's size."""
+    keras.utils.set_random_seed(0)
+    model = getattr(keras.applications, name)(input_shape=(SIZE, SIZE, 3), weights=None, classes=10, **settings)
+    rng = np.random.default_rng(0)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            shape = layer.gamma.shape
+            layer.set_weights(
+                [rng.uniform(0.5, 1.5, shape), rng.normal(0, 0.3, shape), rng.normal(0, 0.2, shape), rng.uniform(0.3, 2, shape)]
+            )
+    return model
+
+
+def lenet(keras):
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            layers.Conv2D(6, 5, padding="same", activation="tanh"),
+            layers.AveragePooling2D(2),
+            layers.Conv2D(16, 5, activation="relu"),
+            layers.MaxPooling2D(2),
+            layers.Flatten(),
+            layers.Dense(120, activation="relu"),
+            layers.Dense(84, activation="relu"),
+            layers.Dense(10, activation="softmax"),
+        ]
+    )
+
+
+def mixture(keras):
+    """Separable and dilated convolutions, strides that do not divide, GELU, hard swish, leaky ReLU, and a gate."""
+    layers = keras.layers
+    image = keras.Input((31, 29, 3))
+    x = layers.SeparableConv2D(16, 3, padding="same", activation="gelu", depth_multiplier=2)(image)
+    x = layers.Activation("hard_swish")(layers.Conv2D(24, 3, dilation_rate=2, padding="same")(x))
+    x = layers.Concatenate()([x, layers.LeakyReLU()(layers.Conv2D(24, 1)(x))])
+    x = layers.ReLU(6.0)(layers.Conv2D(24, 3, strides=2)(x))
+    gate = layers.Dense(24, activation="sigmoid")(layers.GlobalAveragePooling2D(keepdims=True)(x))
+    x = layers.ZeroPadding2D()(layers.Multiply()([x, gate]))
+    x = layers.AveragePooling2D(3, padding="same")(x)
+    x = layers.Subtract()([layers.Conv2D(8, 1)(x), layers.Conv2D(8, 1)(x)])
+    return keras.Model(image, layers.Dense(5, activation="softmax")(layers.GlobalMaxPooling2D()(x)))
+
+
+def u_net(keras, *, transposed=False):
+    """Two scales down and up again, with bilinear resizing or transposed convolutions."""
+    layers = keras.layers
+
+    def up(x, filters):
+        if transposed:
+            return layers.Conv2DTranspose(filters, 3, strides=2, padding="same", activation="relu")(x)
+        return layers.Conv2D(filters, 3, padding="same", activation="relu")(layers.UpSampling2D(2, interpolation="bilinear")(x))
+
+    image = keras.Input((24, 24, 3))
+    fine = layers.Conv2D(8, 3, padding="same", activation="relu")(image)
+    middle = layers.Conv2D(12, 3, padding="same", activation="relu")(layers.MaxPooling2D(2)(fine))
+    coarse = layers.Conv2D(16, 3, padding="same", activation="relu")(layers.MaxPooling2D(2)(middle))
+    x = layers.Concatenate()([up(coarse, 12), middle])
+    x = layers.Concatenate()([up(x, 8), fine])
+    return keras.Model(image, layers.Conv2D(1, 1, activation="sigmoid")(x))
+
+
+NETWORKS = {
+    "MobileNetV2": lambda keras: application(keras, "MobileNetV2", alpha=0.35),
+    "MobileNetV3Small": lambda keras: application(keras, "MobileNetV3Small", alpha=0.75),
+    "EfficientNetB0": lambda keras: application(keras, "EfficientNetB0"),
+    "LeNet": lenet,
+    "mixture": mixture,
+    "U-Net": u_net,
+}
+
+
+def exported(model, folder):
+    model.save(folder / "model.keras")
+    context = Context(folder / "model.keras", None, None, (0.0, 255.0), 0, False, silent)
+    Tflite(scheme="static_w8a8").run(folder / "model.keras", folder / "net.tflite", context)
+    return folder / "net.tflite"
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_converted_network_answers_as_the_reference_kernels(name, tmp_path):
+    import keras
+
+    package = Package(compile_file(exported(NETWORKS[name](keras), tmp_path)), "net")
+    assert different(package) == {}
+
+
+def test_a_transposed_convolution_is_refused_by_name(tmp_path):
+    import keras
+
+    with pytest.raises(ModelError, match="TRANSPOSE_CONV"):
+        compile_file(exported(u_net(keras, transposed=True), tmp_path))
