@@ -24,6 +24,12 @@ name = "empty"
 stage = [{use = "prune", sparsity = 0.99, max_layer_sparsity = 0.99, epochs = 0}]
 export = {use = "tflite", scheme = "static_w8a8"}
 """
+WIDE = """
+[[attempt]]
+name = "wide"
+needs = ["int8", "float32"]
+export = {use = "tflite", scheme = "float32"}
+"""
 PLAIN = """
 [[attempt]]
 name = "plain"
@@ -56,15 +62,15 @@ def inputs(tmp_path, npz):
     return {"model": tmp_path / "tiny.keras", "data": str(npz), "out": tmp_path / "out"}
 
 
-def run(tmp_path, inputs, *parts):
+def run(tmp_path, inputs, *parts, targets=()):
     (tmp_path / "mine.toml").write_text("".join(parts))
-    return toolchain.run(str(tmp_path / "mine.toml"), **inputs)
+    return toolchain.run(str(tmp_path / "mine.toml"), **inputs, targets=targets)
 
 
 def test_the_first_attempt_within_the_budget_is_shipped_and_all_are_measured(inputs, tmp_path):
     found = run(tmp_path, inputs, HEAD, BROKEN, EMPTY, PLAIN, LATER, ONNX)
     broken, empty, plain = found.attempts
-    assert "tfmot can prune no layer" in broken.reason or "nothing" in broken.reason
+    assert "put fold_batchnorm before adaround" in broken.reason
     assert (broken.artifact, broken.met) == (None, False)
     assert empty.drop > 0.05
     assert not empty.chosen
@@ -77,7 +83,7 @@ def test_the_first_attempt_within_the_budget_is_shipped_and_all_are_measured(inp
     assert accuracy["int8_from_tflite.onnx"] == accuracy["static_w8a8.tflite"]  # made from the chosen file
     skipped = {row.step: row.reason for row in found.skipped}
     assert skipped["attempt later"] == "not needed: plain meets the budget"
-    assert "no layer" in skipped["attempt broken"]
+    assert skipped["attempt broken"] == broken.reason
     assert not (tmp_path / "out" / "final.keras").exists()  # plain changed nothing
 
 
@@ -90,8 +96,17 @@ def test_where_none_meets_the_budget_the_best_is_taken_and_said(inputs, tmp_path
     assert (tmp_path / "out" / "final.keras").exists()
 
 
+def test_an_attempt_that_a_target_rules_out_is_left_out(inputs, tmp_path):
+    found = run(tmp_path, inputs, HEAD, WIDE, PLAIN, targets=["stm32f746"])
+    assert [(one.name, one.chosen, one.reason) for one in found.attempts] == [
+        ("wide", False, "stm32f746 takes no float32 activations"),
+        ("plain", True, None),
+    ]
+    assert [row.name for row in found.artifacts] == ["static_w8a8.tflite"]
+
+
 def test_where_none_gives_a_file_the_first_reason_is_the_error(inputs, tmp_path):
-    with pytest.raises(RecipeError, match=r"mine: no attempt gave a file; the first: prune: .*no layer"):
+    with pytest.raises(RecipeError, match=r"mine: no attempt gave a file; the first: adaround: .*put fold_batchnorm before adaround"):
         run(tmp_path, inputs, HEAD, BROKEN)
 
 

@@ -7,7 +7,7 @@ from toolchain.artifact import Format
 from toolchain.errors import RecipeError
 
 
-@pytest.mark.parametrize("name", ["float32", "static_w8a8", "edge_int8", "pruned"])
+@pytest.mark.parametrize("name", recipe.names())
 def test_the_recipes_that_ship_load(name):
     found = recipe.load(name)
     assert found.exports
@@ -31,8 +31,8 @@ EXPORT = '[[export]]\nuse = "tflite"\n'
             r"no key 'stages'; did you mean 'stage'\? choose from description, seed, max_accuracy_drop, data, stage, attempt, export",
         ),
         ('[[export]]\nuse = "tflight"', r"export\[0\].use = 'tflight': no such name in exports; did you mean 'tflite'\?"),
-        ('[[export]]\nscheme = "int8"', r"export\[0\]: the key 'use' is missing; choose from c_source, onnx, tflite"),
-        (EXPORT + 'scheme = "int9"', r"export\[0\].scheme = 'int9': choose from float32, float16, dynamic_w8, static_w8a8"),
+        ('[[export]]\nscheme = "int8"', r"export\[0\]: the key 'use' is missing; choose from c_source, mixed_precision, onnx, tflite"),
+        (EXPORT + 'scheme = "int9"', r"export\[0\].scheme = 'int9': choose from float32, float16, dynamic_w8, weight_only_w8, weight_only_w4, static_w8a8, static_w8a16"),
         (EXPORT + EXPORT, r"export\[1\] writes float32.tflite a second time"),
         (EXPORT + '[[stage]]\nuse = "prune"\nsparsity = 1.5', r"stage\[0\].sparsity = 1.5: Expected `float` < 1.0"),
         (EXPORT + '[[stage]]\nuse = "prune"', r"stage\[0\]: give exactly one of sparsity, threshold and pattern, not none"),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from toolchain.errors import RecipeError, ToolchainError
 from toolchain.recipe import Attempt, name_of
 from toolchain.report import AttemptReport, Skipped
 from toolchain.steps import Made, Run
+from toolchain.target import Target
 
 
 class Tried(msgspec.Struct, frozen=True):
@@ -27,15 +30,19 @@ class Choice(msgspec.Struct, frozen=True):
     reports: tuple[AttemptReport, ...]
 
 
-def choose(work: Run, begin: Made) -> Choice:
+def choose(work: Run, begin: Made, targets: Sequence[Target]) -> Choice:
     """Run attempts until one meets the budget; where none does, the one that lost least, with a note.
 
-    Raises RecipeError where no attempt gives a file.
+    An attempt that needs types which a target does not take is left out. Raises RecipeError where no attempt gives a file.
     """
     budget = work.plan.max_accuracy_drop
     tried, reports = list[Tried](), list[AttemptReport]()
     for attempt in work.plan.attempts:
         stages = tuple(name_of(stage) for stage in attempt.stages)
+        if refusal := _refusal(attempt, targets):
+            work.skipped.append(Skipped(f"attempt {attempt.name}", attempt.alternative, refusal))
+            reports.append(AttemptReport(attempt.name, stages, 0.0, reason=refusal))
+            continue
         try:
             model = work.stages(attempt.stages, begin, f"{attempt.name}: ")
             file = work.export(attempt.export, model, f"{attempt.name}: ")
@@ -67,6 +74,14 @@ def choose(work: Run, begin: Made) -> Choice:
     files = {one.attempt.name: one.attempt.product if one is chosen else one.attempt.alternative for one in tried}
     named = [msgspec.structs.replace(row, artifact=files.get(row.name), chosen=row.name == chosen.attempt.name) for row in reports]
     return Choice(chosen, {files[one.attempt.name]: one for one in tried}, tuple(named))
+
+
+def _refusal(attempt: Attempt, targets: Sequence[Target]) -> str | None:
+    """Why a target rules the attempt out."""
+    for target in targets:
+        if lacking := set(attempt.needs) - set(target.device.runtime.dtypes):
+            return f"{target.name} takes no {' and no '.join(sorted(lacking))} activations"
+    return None
 
 
 def _seconds(work: Run, attempt: Attempt) -> float:

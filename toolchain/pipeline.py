@@ -58,7 +58,7 @@ def run(
         final, choice = work.stages(plan.stages, work.start), None
         made = list[Product]()
         if plan.attempts:
-            choice = attempts.choose(work, final)
+            choice = attempts.choose(work, final, chosen)
             final = choice.chosen.model
             made += [Product(name, one.attempt.export, one.file.path) for name, one in choice.files.items()]
         made += [Product(e.name, e, work.export(e, final).path) for e in exports if e.name not in work.chosen]

@@ -25,6 +25,8 @@ class Attempt(msgspec.Struct, frozen=True):
     name: str
     stages: tuple[Stage, ...]
     export: Export
+    needs: tuple[str, ...] = ()
+    """Types of activations that every target must take; where one does not, the attempt is left out."""
 
     @property
     def product(self) -> str:
@@ -88,6 +90,7 @@ class _AttemptTable(msgspec.Struct, frozen=True):
     name: Annotated[str, msgspec.Meta(pattern="^[a-z0-9_]+$")]
     export: dict[str, Any]
     stage: tuple[dict[str, Any], ...] = ()
+    needs: tuple[str, ...] = ()
 
 
 def name_of(step: Stage | Export) -> str:
@@ -161,7 +164,7 @@ def _line(entries: Sequence[Mapping[str, Any]], where: str) -> tuple[Stage, ...]
 
 def _attempt(entry: Mapping[str, Any], where: str) -> Attempt:
     raw = build(_AttemptTable, entry, where, RecipeError)
-    return Attempt(raw.name, _line(raw.stage, f"{where}.stage"), _plug_in("exports", raw.export, f"{where}.export"))
+    return Attempt(raw.name, _line(raw.stage, f"{where}.stage"), _plug_in("exports", raw.export, f"{where}.export"), raw.needs)
 
 
 def _plug_in(kind: str, entry: Mapping[str, Any], where: str) -> Any:
