@@ -32,7 +32,10 @@ EXPORT = '[[export]]\nuse = "tflite"\n'
         ),
         ('[[export]]\nuse = "tflight"', r"export\[0\].use = 'tflight': no such name in exports; did you mean 'tflite'\?"),
         ('[[export]]\nscheme = "int8"', r"export\[0\]: the key 'use' is missing; choose from c_source, mixed_precision, onnx, tflite"),
-        (EXPORT + 'scheme = "int9"', r"export\[0\].scheme = 'int9': choose from float32, float16, dynamic_w8, weight_only_w8, weight_only_w4, static_w8a8, static_w8a16"),
+        (
+            EXPORT + 'scheme = "int9"',
+            r"export\[0\].scheme = 'int9': choose from float32, float16, dynamic_w8, weight_only_w8, weight_only_w4, static_w8a8, static_w8a16",
+        ),
         (EXPORT + EXPORT, r"export\[1\] writes float32.tflite a second time"),
         (EXPORT + '[[stage]]\nuse = "prune"\nsparsity = 1.5', r"stage\[0\].sparsity = 1.5: Expected `float` < 1.0"),
         (EXPORT + '[[stage]]\nuse = "prune"', r"stage\[0\]: give exactly one of sparsity, threshold and pattern, not none"),

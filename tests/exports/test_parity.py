@@ -1,6 +1,5 @@
 """Identical answers in all runtimes: ONNX and LiteRT's XNNPACK kernels, TensorFlow Lite Micro and LiteRT's reference kernels."""
 
-import msgspec
 import numpy as np
 import pytest
 from conftest import SHARED, needs_shared, tiny_model
@@ -8,10 +7,10 @@ from conftest import SHARED, needs_shared, tiny_model
 from toolchain.errors import ModelError
 from toolchain.exports.onnx import Onnx
 from toolchain.exports.tflite import Tflite
-from toolchain.quantization.dense import as_convolutions
 from toolchain.quantization.onnx_integer import elementwise
 from toolchain.runners.litert import LiteRT
 from toolchain.stage import Context
+from toolchain.tflite_file import TfliteFile
 from toolchain.worker import silent
 
 pytestmark = pytest.mark.tensorflow
@@ -63,7 +62,7 @@ def shared(name):
     return pytest.param(name, marks=needs_shared(f"mlperf_tiny/{MLPERF[name]}"))
 
 
-def int8(name, folder):
+def int8(name, folder, dense="convolution"):
     """The int8 .tflite that the project's export writes, and the export's context."""
     if name in MLPERF:
         path = SHARED / "mlperf_tiny" / MLPERF[name]
@@ -72,7 +71,7 @@ def int8(name, folder):
         network(name).save(path)
     limits = (0.0, 255.0) if name == "resnet8" else (-1.0, 1.0)
     context = Context(path, folder / "int8.tflite", None, limits, 0, True, silent)
-    Tflite(scheme="static_w8a8").run(path, folder / "int8.tflite", context)
+    Tflite(scheme="static_w8a8", dense=dense).run(path, folder / "int8.tflite", context)
     return folder / "int8.tflite", path, context
 
 
@@ -118,22 +117,23 @@ def test_a_translation_that_rounds_otherwise_is_refused(tmp_path, monkeypatch):
 def test_networks_answer_alike_in_all_runtimes(name, tmp_path):
     """ONNX as XNNPACK on 1,000 inputs, whichever operator the dense layers are; TFLM as the reference kernels on 200."""
     runtime = pytest.importorskip("tflite_micro.python.tflite_micro.runtime")
-    tflite, model, context = int8(name, tmp_path)
-    Onnx(scheme="int8_from_tflite").run(model, tmp_path / "int8.onnx", context)
-    content, changed = as_convolutions(tflite.read_bytes())
-    (tmp_path / "convolutions.tflite").write_bytes(content)
-    rows = random_rows(tflite, 1000)
-    expected = LiteRT(tflite).predict_raw([rows])
-    assert np.array_equal(onnx_answers(tmp_path / "int8.onnx", rows), expected)
-    assert np.array_equal(LiteRT(tmp_path / "convolutions.tflite").predict_raw([rows]), expected)
-    assert bool(changed) == (name != "MobileNetV1"), "its classifier is a convolution already"
+    fully_connected, model, context = int8(name, tmp_path, "fully_connected")
+    Onnx(scheme="int8_from_tflite").run(model, tmp_path / "fully_connected.onnx", context)
+    rows = random_rows(fully_connected, 1000)
+    expected = LiteRT(fully_connected).predict_raw([rows])
+    assert np.array_equal(onnx_answers(tmp_path / "fully_connected.onnx", rows), expected)
+    was_dense = "FULLY_CONNECTED" in TfliteFile.read(fully_connected).operator_counts
+    assert was_dense == (name != "MobileNetV1"), "its classifier is a convolution already"
 
-    again = msgspec.structs.replace(context, source=tmp_path / "convolutions.tflite")
-    Onnx(scheme="int8_from_tflite").run(model, tmp_path / "convolutions.onnx", again)
-    micro, answers = runtime.Interpreter.from_file(str(tmp_path / "convolutions.tflite")), []
+    tflite, model, context = int8(name, tmp_path)
+    assert "FULLY_CONNECTED" not in TfliteFile.read(tflite).operator_counts
+    assert np.array_equal(LiteRT(tflite).predict_raw([rows]), expected)
+    Onnx(scheme="int8_from_tflite").run(model, tmp_path / "int8.onnx", context)
+    assert np.array_equal(onnx_answers(tmp_path / "int8.onnx", rows), expected)
+    micro, answers = runtime.Interpreter.from_file(str(tflite)), []
     for row in rows[:200]:
         micro.set_input(row[None], 0)
         micro.invoke()
         answers.append(micro.get_output(0).copy())
-    reference = LiteRT(tmp_path / "convolutions.tflite", kernels="reference").predict_raw([rows[:200]])
+    reference = LiteRT(tflite, kernels="reference").predict_raw([rows[:200]])
     assert np.array_equal(np.concatenate(answers), reference)

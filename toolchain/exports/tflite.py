@@ -14,6 +14,7 @@ from toolchain.files import written
 from toolchain.keras_function import ModelFunction, open_function
 from toolchain.quantization import calibration, converter, remainder, selective
 from toolchain.quantization.dense import as_convolutions
+from toolchain.quantization.pooling import as_means
 from toolchain.quantization.ranges import Estimator, Histogram
 from toolchain.stage import Context, Export, Note, Outcome
 from toolchain.tflite_file import TfliteFile
@@ -133,7 +134,7 @@ class Tflite(Export, frozen=True, tag="tflite", kw_only=True):
 
     def _static(self, function: ModelFunction, batches: list[list[Array]]) -> tuple[bytes, dict[str, Histogram]]:
         """The integer model, and the calibration values of its activations."""
-        calibrated = calibration.calibrate(converter.prepared(function), batches)
+        calibrated = calibration.calibrate(as_means(converter.prepared(function)), batches)
         histograms = calibration.observe(calibrated, batches, calibration.read_ranges(calibrated))
         bits = 8 if self.scheme == "static_w8a8" else 16
         if self.ranges != "minmax" or self.activations == "symmetric":

@@ -15,6 +15,7 @@ import numpy as np
 from toolchain.data import Array
 from toolchain.errors import StageError
 from toolchain.optional import require
+from toolchain.quantization.flatbuffer import packed, unpacked
 from toolchain.quantization.grid import Affine
 from toolchain.quantization.ranges import BINS, Estimator, Histogram, estimate
 
@@ -101,22 +102,6 @@ def interpreter_of(model: bytes) -> Any:
         )
     interpreter.allocate_tensors()
     return interpreter
-
-
-def unpacked(model: bytes) -> Any:
-    """The file as objects of schema.fbs."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    return schema.ModelT.InitFromPackedBuf(bytearray(model), 0)
-
-
-def packed(model: Any) -> bytes:
-    """Objects of schema.fbs as a file."""
-    import flatbuffers
-
-    builder = flatbuffers.Builder(1 << 20)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
 
 
 def _is_measured(tensor: Any) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 from toolchain.errors import StageError
 from toolchain.keras_function import ModelFunction
 from toolchain.optional import require
-from toolchain.quantization.calibration import packed, unpacked
+from toolchain.quantization.flatbuffer import packed, unpacked
 
 Integer = Literal["int8", "uint8", "int16", "float32"]
 TRIES = 16

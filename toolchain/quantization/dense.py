@@ -12,8 +12,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from toolchain.data import Array
-from toolchain.quantization.calibration import packed, unpacked
+from toolchain.quantization.flatbuffer import add_constant, code_place, kind, packed, unpacked
 
 
 def as_convolutions(content: bytes) -> tuple[bytes, list[str]]:
@@ -62,18 +61,13 @@ class _Graph:
                 made.append(self._reshape(result, layer.y))
             names.append(self._tensors[layer.y].name.decode())
         self._graph.operators = made
-        self._drop_unused_codes()
         return names
 
     def _can_change(self, op: Any) -> bool:
-        if self._kind(op) != self._schema.BuiltinOperator.FULLY_CONNECTED:
+        if kind(self.model, op) != self._schema.BuiltinOperator.FULLY_CONNECTED:
             return False
         x, weights = (self._tensors[index] for index in op.inputs[:2])
         return x.type == weights.type == self._schema.TensorType.INT8 and self.model.buffers[weights.buffer].data is not None
-
-    def _kind(self, op: Any) -> int:
-        code = self.model.operatorCodes[op.opcodeIndex]
-        return int(max(code.builtinCode, code.deprecatedBuiltinCode))
 
     def _free(self, index: int) -> bool:
         """Whether only layers that change read a tensor, so that its shape is ours."""
@@ -85,13 +79,13 @@ class _Graph:
             return index
         maker = self._maker.get(index)
         if maker is not None and self._free(index):
-            kind, operators = self._kind(maker), self._schema.BuiltinOperator
-            if kind == operators.RESHAPE:
-                maker.inputs = [maker.inputs[0], self._constant(np.array(shape, np.int32), self._schema.TensorType.INT32)]
+            operator, operators = kind(self.model, maker), self._schema.BuiltinOperator
+            if operator == operators.RESHAPE:
+                maker.inputs = [maker.inputs[0], add_constant(self.model, np.array(shape))]
                 if maker.builtinOptions is not None:
                     maker.builtinOptions.newShape = shape
                 return self._as_image(index, shape)
-            if kind == operators.MEAN and len(self._tensors[maker.inputs[0]].shape) == 4 and shape[1] == 1:
+            if operator == operators.MEAN and len(self._tensors[maker.inputs[0]].shape) == 4 and shape[1] == 1:
                 maker.builtinOptions.keepDims = True
                 return self._as_image(index, shape)
         image = self._twin(index, shape)
@@ -113,9 +107,9 @@ class _Graph:
         shape = [int(size) for size in self._tensors[target].shape]
         op, options = self._schema.OperatorT(), self._schema.ReshapeOptionsT()
         options.newShape = shape
-        op.opcodeIndex, op.builtinOptions = self._code(self._schema.BuiltinOperator.RESHAPE, 1), options
+        op.opcodeIndex, op.builtinOptions = code_place(self.model, self._schema.BuiltinOperator.RESHAPE, 1), options
         op.builtinOptionsType = self._schema.BuiltinOptions.ReshapeOptions
-        op.inputs, op.outputs = [source, self._constant(np.array(shape, np.int32), self._schema.TensorType.INT32)], [target]
+        op.inputs, op.outputs = [source, add_constant(self.model, np.array(shape))], [target]
         return op
 
     def _change(self, op: Any, layer: _Layer, image: int, result: int) -> None:
@@ -124,45 +118,19 @@ class _Graph:
         options.dilationHFactor = options.dilationWFactor = 1
         options.fusedActivationFunction = op.builtinOptions.fusedActivationFunction
         bias = layer.bias if layer.bias >= 0 else self._zeros(layer)
-        op.opcodeIndex = self._code(self._schema.BuiltinOperator.CONV_2D, 3)
+        op.opcodeIndex = code_place(self.model, self._schema.BuiltinOperator.CONV_2D, 3)
         op.inputs, op.outputs, op.builtinOptions = [image, layer.weights, bias], [result], options
         op.builtinOptionsType = self._schema.BuiltinOptions.Conv2DOptions
         self._as_image(layer.weights, [layer.out_shape[-1], 1, 1, layer.in_shape[-1]])
 
     def _zeros(self, layer: _Layer) -> int:
         """A bias of zeros; LiteRT's kernels want one."""
-        index = self._constant(np.zeros(layer.out_shape[-1], np.int32), self._schema.TensorType.INT32)
+        index = add_constant(self.model, np.zeros(layer.out_shape[-1]))
         x, weights = (np.asarray(self._tensors[i].quantization.scale, np.float32) for i in (layer.x, layer.weights))
         quantization = self._schema.QuantizationParametersT()
         quantization.scale, quantization.zeroPoint = (x * weights).tolist(), [0] * weights.size
         self._tensors[index].quantization = quantization
         return index
-
-    def _constant(self, values: Array, kind: int) -> int:
-        buffer, tensor = self._schema.BufferT(), self._schema.TensorT()
-        buffer.data = np.frombuffer(values.tobytes(), np.uint8)
-        self.model.buffers.append(buffer)
-        tensor.name, tensor.type, tensor.shape = f"constant_{len(self._tensors)}".encode(), kind, list(values.shape)
-        tensor.buffer = len(self.model.buffers) - 1
-        self._tensors.append(tensor)
-        return len(self._tensors) - 1
-
-    def _code(self, kind: int, version: int) -> int:
-        """The place of an operator's code, added where it is missing or too old."""
-        for place, code in enumerate(self.model.operatorCodes):
-            if max(code.builtinCode, code.deprecatedBuiltinCode) == kind and code.version >= version:
-                return place
-        code = self._schema.OperatorCodeT()
-        code.builtinCode, code.deprecatedBuiltinCode, code.version = kind, min(kind, 127), version
-        self.model.operatorCodes.append(code)
-        return len(self.model.operatorCodes) - 1
-
-    def _drop_unused_codes(self) -> None:
-        operators = [op for graph in self.model.subgraphs for op in graph.operators]
-        used = sorted({op.opcodeIndex for op in operators})
-        for op in operators:
-            op.opcodeIndex = used.index(op.opcodeIndex)
-        self.model.operatorCodes = [self.model.operatorCodes[place] for place in used]
 
 
 class _Layer(msgspec.Struct, frozen=True):
