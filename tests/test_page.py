@@ -54,6 +54,19 @@ def test_attempts_show_what_each_lost_and_which_is_shipped(found):
         assert shown in page, shown
 
 
+def test_types_and_ranges_of_layers_are_tables(found):
+    row = {"int16": ["conv_7"], "float32": [], "cost": 0.312, "drop": 0.0021, "sqnr_db": 31.46, "bytes": 98_765}
+    alone = {"layer": "<u>conv_9</u>", "operator": "CONV_2D", "work": 5, "sqnr_db": 41.37, "drop": 0.0}
+    limits = {"tensor": "relu_3", "min": 0.0, "max": 5.875, "scale": 0.02304, "zero_point": -128, "clipped": 0.00012}
+    steps = (
+        StepReport("export static_mixed.tflite", 1.0, False, {}, {"pareto": [row], "sensitivity": [alone]}),
+        StepReport("export static_w8a8.tflite", 1.0, False, {}, {"ranges": [limits]}),
+    )
+    page = render(msgspec.structs.replace(found, steps=steps))
+    for shown in ("int16: 1 layer", "conv_7", "0.312", "0.0021", "31.5", "98,765", "&lt;u&gt;conv_9", "41.4", "5.875", "0.0120%"):
+        assert shown in page, shown
+
+
 def test_the_page_is_whole_self_contained_and_escapes_names(found):
     page = render(found)
     assert "<script>alert" not in page

@@ -21,6 +21,7 @@ from toolchain.losses import label_loss
 from toolchain.measure.accuracy import quality
 from toolchain.measure.fidelity import agreement
 from toolchain.quantization import calibration, mixed, selective
+from toolchain.quantization.pooling import as_means
 from toolchain.quantization.selective import Precision
 from toolchain.runners import open_runner
 from toolchain.stage import Context, Export, Note, Outcome
@@ -69,20 +70,22 @@ class MixedPrecision(Export, frozen=True, tag="mixed_precision", kw_only=True):
         assert context.source is not None
         function = open_function(model, trust=context.trust)
         inputs, calibrated_on, notes = calibration_inputs(function, context)
-        ranges = calibration.read_ranges(calibration.calibrate(context.source.read_bytes(), one_by_one(inputs)))
         sample, labels, judged_on = self._sample(function, context)
         if labels is None:
             notes += (Note("choice of types", "no labels were given: layers are judged by the output's noise alone"),)
         with tempfile.TemporaryDirectory() as folder:
-            bench = _Bench(context.source, Path(folder) / "trial.tflite", ranges, sample, labels)
+            source = Path(folder) / "float32.tflite"
+            source.write_bytes(as_means(context.source.read_bytes()))
+            ranges = calibration.read_ranges(calibration.calibrate(source.read_bytes(), one_by_one(inputs)))
+            bench = _Bench(source, Path(folder) / "trial.tflite", ranges, sample, labels)
             sensitivity, trials = self._search(bench, context)
-        best, met = mixed.chosen(trials, self.max_accuracy_drop)
-        if not met:
-            types = ", ".join(("int8", *self.allow))
-            why = f"no assignment of {types} loses {self.max_accuracy_drop:g} or less; this one loses {best.harm.drop:.4g}"
-            notes += (Note("max_accuracy_drop", why),)
-        with written(out) as scratch:
-            refused = bench.write(scratch, best.wide, "int8")
+            best, met = mixed.chosen(trials, self.max_accuracy_drop)
+            if not met:
+                types = ", ".join(("int8", *self.allow))
+                why = f"no assignment of {types} loses {self.max_accuracy_drop:g} or less; this one loses {best.harm.drop:.4g}"
+                notes += (Note("max_accuracy_drop", why),)
+            with written(out) as scratch:
+                refused = bench.write(scratch, best.wide, "int8")
         notes += tuple(Note(name, f"{why}: stays in float32") for name, why in refused.items())
         result, compared = verify(out, function, context, exact=False)
         used = {"calibration": calibrated_on, "choice of types": judged_on, "comparison": compared}
