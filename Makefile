@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint prove emulators bench bench-channels calibrate format clean
+.PHONY: demo test lint prove emulators bench bench-channels bench-quantization calibrate format clean
 
 demo: $(READY)
 	$(BIN)/secateur demo --out out/demo
@@ -37,6 +37,9 @@ bench: $(READY)
 
 bench-channels: $(READY)
 	$(BIN)/python -m benchmarks.structural
+
+bench-quantization: $(READY)
+	$(BIN)/python -m benchmarks.quantization
 
 calibrate: $(READY)
 	$(BIN)/python -m benchmarks.latency_model
