@@ -47,6 +47,7 @@ def test_every_file_holds_the_plug_in_of_its_name(package):
 
 def test_an_unknown_plug_in_is_refused_with_the_nearest_name():
     with pytest.raises(
-        RecipeError, match=r"stage\[0\].use = 'prun': no such name in stages; did you mean 'prune'\? choose from adaround, cluster, correct_bias, equalize, finetune, "
+        RecipeError,
+        match=r"stage\[0\].use = 'prun': no such name in stages; did you mean 'prune'\? choose from adaround, cluster, correct_bias, equalize, finetune, ",
     ):
         registry.find("stages", "prun", "stage[0].use", RecipeError)

@@ -12,6 +12,9 @@ from toolchain.report import AttemptReport, Skipped
 from toolchain.steps import Made, Run
 from toolchain.target import Target
 
+SLACK = 1e-9
+"""What a drop may be above the budget: 1 - 0.995 is a little more than 0.005."""
+
 
 class Tried(msgspec.Struct, frozen=True):
     """An attempt that gave a file, and the model the file was made from."""
@@ -52,7 +55,7 @@ def choose(work: Run, begin: Made, targets: Sequence[Target]) -> Choice:
             reports.append(AttemptReport(attempt.name, stages, _seconds(work, attempt), reason=str(err)))
             continue
         tried.append(Tried(attempt, model, file, verdict.drop))
-        met = verdict.drop <= budget
+        met = verdict.drop <= budget + SLACK
         reports.append(
             AttemptReport(attempt.name, stages, _seconds(work, attempt), verdict.metric, verdict.original, verdict.value, verdict.drop, met)
         )
@@ -61,7 +64,7 @@ def choose(work: Run, begin: Made, targets: Sequence[Target]) -> Choice:
     if not tried:
         raise RecipeError(f"{work.plan.name}: no attempt gave a file; the first: {reports[0].reason}")
     chosen = tried[-1] if reports[-1].met else min(tried, key=lambda one: one.drop)
-    if chosen.drop > budget:
+    if chosen.drop > budget + SLACK:
         why = (
             f"none loses at most {budget:g} on the validation split; {chosen.attempt.name} loses {chosen.drop:.4g}, the least, and is taken"
         )

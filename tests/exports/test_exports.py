@@ -60,7 +60,11 @@ def test_static_int8_is_whole_integer_per_channel_with_int8_edges(model_path, tm
     file = TfliteFile.read(path)
     assert file.activation_dtypes == ("INT8",)
     assert {file.tensors[i].dtype for i in (*file.inputs, *file.outputs)} == {"INT8"}
-    assert [len(file.tensors[op.inputs[1]].scale) for op in file.operators if op.name == "CONV_2D"] == [4, 8]
+    assert [len(file.tensors[op.inputs[1]].scale) for op in file.operators if op.name == "CONV_2D"] == [
+        4,
+        8,
+        3,
+    ]  # the last one is the dense layer
     assert file.scheme == "static_w8a8"
 
 

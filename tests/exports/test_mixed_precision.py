@@ -57,6 +57,17 @@ def test_the_bad_layer_is_named_and_alone_is_wide(keras, context):
 
 
 @pytest.mark.tensorflow
+def test_a_budget_that_leaves_nothing_in_integers_is_said(context):
+    import keras
+
+    bare = msgspec.structs.replace(context, data=None, synthetic=(-1.0, 1.0))
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    file, outcome = run(MixedPrecision(max_accuracy_drop=0.0), model, bare)
+    assert file.activation_dtypes == ("FLOAT32",)
+    assert "the budget leaves no layer in integers" in [note.reason for note in outcome.notes]
+
+
+@pytest.mark.tensorflow
 def test_a_network_that_int8_does_not_harm_stays_int8(context):
     import keras
 

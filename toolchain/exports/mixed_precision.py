@@ -87,6 +87,8 @@ class MixedPrecision(Export, frozen=True, tag="mixed_precision", kw_only=True):
             with written(out) as scratch:
                 refused = bench.write(scratch, best.wide, "int8")
         notes += tuple(Note(name, f"{why}: stays in float32") for name, why in refused.items())
+        if TfliteFile.read(out).activation_dtypes == ("FLOAT32",):
+            notes += (Note(self.name, "the budget leaves no layer in integers"),)
         result, compared = verify(out, function, context, exact=False)
         used = {"calibration": calibrated_on, "choice of types": judged_on, "comparison": compared}
         details = {
