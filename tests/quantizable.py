@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from conftest import tiny_model
 
 
@@ -55,3 +56,34 @@ def build(name: str, keras: Any, seed: int = 0) -> Any:
     """A network by name, its weights drawn by `seed`."""
     keras.utils.set_random_seed(seed)
     return NETWORKS[name](keras)
+
+
+def lenet(keras: Any) -> Any:
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            layers.Conv2D(6, 5, padding="same", activation="tanh"),
+            layers.AveragePooling2D(2),
+            layers.Conv2D(16, 5, activation="relu"),
+            layers.MaxPooling2D(2),
+            layers.Flatten(),
+            layers.Dense(120, activation="relu"),
+            layers.Dense(84, activation="relu"),
+            layers.Dense(10, activation="softmax"),
+        ]
+    )
+
+
+def application(keras: Any, name: str, size: int, **settings: Any) -> Any:
+    """A network of keras.applications with random weights, and statistics of a trained network's size."""
+    keras.utils.set_random_seed(0)
+    model = getattr(keras.applications, name)(input_shape=(size, size, 3), weights=None, classes=10, **settings)
+    rng = np.random.default_rng(0)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            shape = layer.gamma.shape
+            layer.set_weights(
+                [rng.uniform(0.5, 1.5, shape), rng.normal(0, 0.3, shape), rng.normal(0, 0.2, shape), rng.uniform(0.3, 2, shape)]
+            )
+    return model

@@ -166,6 +166,18 @@ class TfliteFile(msgspec.Struct, frozen=True, dict=True):
         return f"weight_only_w{bits}" if integer <= widened else f"dynamic_w{bits}"
 
 
+def scale_of(tensor: Tensor) -> float:
+    """The one scale of an activation, exactly as the float32 in the file. Raises ModelError where there are several, or none."""
+    if len(tensor.scale) != 1:
+        raise ModelError(f"{tensor.name!r} has {len(tensor.scale)} scales where one is needed")
+    return tensor.scale[0]
+
+
+def zero_of(tensor: Tensor) -> int:
+    """The zero point of an activation."""
+    return tensor.zero_point[0] if tensor.zero_point else 0
+
+
 def _operator_name(code: Any, names: dict[int, str]) -> str:
     number = max(code.builtinCode, code.deprecatedBuiltinCode)
     custom = code.customCode

@@ -1,8 +1,8 @@
 """Whole networks, as this project's own export writes them, in C: every operator answers as LiteRT's reference kernels."""
 
-import numpy as np
 import pytest
 from c_source.graphs import different
+from quantizable import application, lenet
 
 from toolchain.c_source.package import Package
 from toolchain.c_source.program import compile_file
@@ -14,37 +14,6 @@ from toolchain.worker import silent
 pytestmark = [pytest.mark.tensorflow, pytest.mark.prove, pytest.mark.usefixtures("compiled_once")]
 
 SIZE = 32
-
-
-def application(keras, name, **settings):
-    """A network of keras.applications with random weights, and statistics of a trained network's size."""
-    keras.utils.set_random_seed(0)
-    model = getattr(keras.applications, name)(input_shape=(SIZE, SIZE, 3), weights=None, classes=10, **settings)
-    rng = np.random.default_rng(0)
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            shape = layer.gamma.shape
-            layer.set_weights(
-                [rng.uniform(0.5, 1.5, shape), rng.normal(0, 0.3, shape), rng.normal(0, 0.2, shape), rng.uniform(0.3, 2, shape)]
-            )
-    return model
-
-
-def lenet(keras):
-    layers = keras.layers
-    return keras.Sequential(
-        [
-            keras.Input((28, 28, 1)),
-            layers.Conv2D(6, 5, padding="same", activation="tanh"),
-            layers.AveragePooling2D(2),
-            layers.Conv2D(16, 5, activation="relu"),
-            layers.MaxPooling2D(2),
-            layers.Flatten(),
-            layers.Dense(120, activation="relu"),
-            layers.Dense(84, activation="relu"),
-            layers.Dense(10, activation="softmax"),
-        ]
-    )
 
 
 def mixture(keras):
@@ -81,9 +50,9 @@ def u_net(keras, *, transposed=False):
 
 
 NETWORKS = {
-    "MobileNetV2": lambda keras: application(keras, "MobileNetV2", alpha=0.35),
-    "MobileNetV3Small": lambda keras: application(keras, "MobileNetV3Small", alpha=0.75),
-    "EfficientNetB0": lambda keras: application(keras, "EfficientNetB0"),
+    "MobileNetV2": lambda keras: application(keras, "MobileNetV2", SIZE, alpha=0.35),
+    "MobileNetV3Small": lambda keras: application(keras, "MobileNetV3Small", SIZE, alpha=0.75),
+    "EfficientNetB0": lambda keras: application(keras, "EfficientNetB0", SIZE),
     "LeNet": lenet,
     "mixture": mixture,
     "U-Net": u_net,

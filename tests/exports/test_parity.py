@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from conftest import SHARED, needs_shared, tiny_model
+from quantizable import application, lenet
 
 from toolchain.errors import ModelError
 from toolchain.exports.onnx import Onnx
@@ -23,36 +24,13 @@ def network(name):
     if name == "tiny":
         return tiny_model(keras)
     if name == "lenet":
-        layers = keras.layers
-        return keras.Sequential(
-            [
-                keras.Input((28, 28, 1)),
-                layers.Conv2D(6, 5, padding="same", activation="tanh"),
-                layers.AveragePooling2D(2),
-                layers.Conv2D(16, 5, activation="relu"),
-                layers.MaxPooling2D(2),
-                layers.Flatten(),
-                layers.Dense(120, activation="relu"),
-                layers.Dense(84, activation="relu"),
-                layers.Dense(10, activation="softmax"),
-            ]
-        )
+        return lenet(keras)
     if name in ("GRU", "LSTM"):
         layers = keras.layers
         recurrent = getattr(layers, name)(8, unroll=True, return_sequences=True)
         return keras.Sequential([keras.Input((6, 4)), recurrent, layers.Conv1D(5, 3), layers.Flatten(), layers.Dense(3)])
-    if name == "MobileNetV1":
-        model = keras.applications.MobileNet((96, 96, 3), alpha=0.25, weights=None, classes=10)
-    else:
-        model = keras.applications.MobileNetV2((96, 96, 3), alpha=0.35, weights=None, classes=10)
-    rng = np.random.default_rng(0)
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            shape = layer.gamma.shape
-            layer.set_weights(
-                [rng.uniform(0.5, 1.5, shape), rng.normal(0, 0.3, shape), rng.normal(0, 0.2, shape), rng.uniform(0.3, 2, shape)]
-            )
-    return model
+    kind, alpha = ("MobileNet", 0.25) if name == "MobileNetV1" else ("MobileNetV2", 0.35)
+    return application(keras, kind, 96, alpha=alpha)
 
 
 MLPERF = {"resnet8": "ic/pretrainedResnet.h5", "ds_cnn": "kws/kws_ref_model.keras", "autoencoder": "ad/ad01.h5"}

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from toolchain.errors import ModelError
-from toolchain.tflite_file import Tensor
+from toolchain.tflite_file import Tensor, scale_of, zero_of
 
 
 class Scale(msgspec.Struct, frozen=True):
@@ -88,18 +88,6 @@ def shared_by(scale: Scale, count: int) -> Scale:
     exponent = scale.left - scale.right
     shift = min(count.bit_length() - 1, 32, 31 + exponent)
     return Scale((scale.multiplier << shift) // count, max(exponent - shift, 0), max(shift - exponent, 0))
-
-
-def scale_of(tensor: Tensor) -> float:
-    """The one scale of an activation, exactly as the float32 in the file."""
-    if len(tensor.scale) != 1:
-        raise ModelError(f"{tensor.name!r} has {len(tensor.scale)} scales where one is needed")
-    return tensor.scale[0]
-
-
-def zero_of(tensor: Tensor) -> int:
-    """The zero point of an activation."""
-    return tensor.zero_point[0] if tensor.zero_point else 0
 
 
 def limits(output: Tensor, activation: int) -> tuple[int, int]:

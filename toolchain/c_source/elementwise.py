@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from toolchain.c_source.arithmetic import Scale, fixed_point, kept_within, limits, scale_of, zero_of
+from toolchain.c_source.arithmetic import Scale, fixed_point, kept_within, limits
 from toolchain.c_source.calls import Builder, Call, Constant, Settings, Use, operand
 from toolchain.c_source.graph import Graph
 from toolchain.c_source.tables import table_of
 from toolchain.errors import ModelError
-from toolchain.tflite_file import Operator
+from toolchain.tflite_file import Operator, scale_of, zero_of
 
 HEADROOM = 20
 """Bits by which ADD and SUB raise their inputs (kernels/add.cc, sub.cc)."""

@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from toolchain.c_source.arithmetic import zero_of
 from toolchain.c_source.calls import Builder, Call, Settings, Use, operand
 from toolchain.c_source.graph import Graph
 from toolchain.data import Array
 from toolchain.errors import ModelError
-from toolchain.tflite_file import Operator, Tensor
+from toolchain.tflite_file import Operator, Tensor, zero_of
 
 AXES = 5
 """Axes of `sct_move` in sct_kernels.h."""

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from toolchain.c_source.arithmetic import fixed_point, scale_of, zero_of
+from toolchain.c_source.arithmetic import fixed_point
 from toolchain.c_source.calls import Builder, Call, Constant, Use
 from toolchain.c_source.graph import Graph
 from toolchain.data import Array
 from toolchain.errors import ModelError
-from toolchain.tflite_file import Operator
+from toolchain.tflite_file import Operator, scale_of, zero_of
 
 FRACTION_BITS = 26
 """Inputs below the largest have five bits before the point and 26 behind it."""

@@ -7,13 +7,13 @@ import math
 import msgspec
 import numpy as np
 
-from toolchain.c_source.arithmetic import fixed_point, kept_within, scale_of, shared_by, zero_of
+from toolchain.c_source.arithmetic import fixed_point, kept_within, shared_by
 from toolchain.c_source.calls import Builder, Call, Constant, Settings, Use
 from toolchain.c_source.graph import Graph
 from toolchain.c_source.weighted import window
 from toolchain.data import Array
 from toolchain.errors import ModelError
-from toolchain.tflite_file import Operator, Tensor
+from toolchain.tflite_file import Operator, Tensor, scale_of, zero_of
 
 
 def pool(graph: Graph, op: Operator) -> list[Call]:

@@ -7,23 +7,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from toolchain.c_source.arithmetic import (
-    ACCUMULATORS,
-    FineScale,
-    Scale,
-    fine_point,
-    fixed_point,
-    limits,
-    requantized,
-    requantized_once,
-    scale_of,
-    zero_of,
-)
+from toolchain.c_source.arithmetic import ACCUMULATORS, FineScale, Scale, fine_point, fixed_point, limits, requantized, requantized_once
 from toolchain.c_source.calls import Builder, Call, Constant, Scratch, Settings, Use, scales
 from toolchain.c_source.graph import Graph
 from toolchain.data import Array
 from toolchain.errors import ModelError
-from toolchain.tflite_file import Operator, Tensor
+from toolchain.tflite_file import Operator, Tensor, scale_of, zero_of
 
 Factor = TypeVar("Factor", Scale, FineScale)
 

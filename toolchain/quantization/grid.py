@@ -50,15 +50,15 @@ Granularity = Literal["per_channel", "per_tensor"]
 """Whether every output channel of a kernel has its own scale, or all have that of the largest weight."""
 
 
-def weight_scales(rows: Array, limit: int = WEIGHT_LIMIT, granularity: Granularity = "per_channel") -> Array:
-    """float32 scales `[C, 1]` of weights `[C, n]`, one row for each output channel: max |w| / limit; 1 where all weights are zero."""
+def weight_scales(rows: Array, granularity: Granularity = "per_channel") -> Array:
+    """float32 scales `[C, 1]` of weights `[C, n]`, one row for each output channel: max |w| / 127; 1 where all weights are zero."""
     largest = np.abs(rows).max(axis=1, keepdims=True)
     if granularity == "per_tensor":
         largest = np.full_like(largest, largest.max())
-    return np.asarray(np.where(largest > 0, largest / np.float32(limit), 1.0), np.float32)
+    return np.asarray(np.where(largest > 0, largest / np.float32(WEIGHT_LIMIT), 1.0), np.float32)
 
 
-def nearest_weights(rows: Array, limit: int = WEIGHT_LIMIT, granularity: Granularity = "per_channel") -> Array:
+def nearest_weights(rows: Array, granularity: Granularity = "per_channel") -> Array:
     """Weights `[C, n]` rounded to their grid, in float32."""
-    scales = weight_scales(rows, limit, granularity)
+    scales = weight_scales(rows, granularity)
     return np.asarray(np.round(rows / scales) * scales, np.float32)

@@ -9,9 +9,9 @@ import math
 
 import numpy as np
 
-from toolchain.quantization.onnx_integer.writer import SHIFT, Translate, Writer, activation_limits, scale_of, zero_of
+from toolchain.quantization.onnx_integer.writer import SHIFT, Translate, Writer, activation_limits
 from toolchain.runners.litert_operator import answers
-from toolchain.tflite_file import Operator
+from toolchain.tflite_file import Operator, scale_of, zero_of
 
 FLOAT, UINT8, INT32, DOUBLE = 1, 2, 6, 11
 """TensorProto.DataType. A double holds every product of an 8-bit value and a 21-bit factor, and their sum."""

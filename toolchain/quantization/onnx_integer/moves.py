@@ -6,8 +6,8 @@ import numpy as np
 
 from toolchain.errors import ModelError
 from toolchain.quantization.onnx_integer.weighted import reshaped
-from toolchain.quantization.onnx_integer.writer import TO_FIRST, Translate, Writer, zero_of
-from toolchain.tflite_file import Operator
+from toolchain.quantization.onnx_integer.writer import TO_FIRST, Translate, Writer
+from toolchain.tflite_file import Operator, zero_of
 
 
 def reshape(writer: Writer, op: Operator) -> None:

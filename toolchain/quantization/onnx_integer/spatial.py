@@ -10,8 +10,8 @@ from toolchain.data import Array
 from toolchain.errors import ModelError
 from toolchain.quantization.onnx_integer.elementwise import DOUBLE, FLOAT, INT32, stored
 from toolchain.quantization.onnx_integer.weighted import pads, window_steps
-from toolchain.quantization.onnx_integer.writer import SHIFT, Translate, Writer, scale_of, zero_of
-from toolchain.tflite_file import Operator, Tensor
+from toolchain.quantization.onnx_integer.writer import SHIFT, Translate, Writer
+from toolchain.tflite_file import Operator, Tensor, scale_of, zero_of
 
 FRACTION_BITS = 11
 """Bits of a share between two pixels (XNNPACK: xnn_indirection_init_resize_bilinear2d_hwc_q11)."""

@@ -20,7 +20,7 @@ import numpy as np
 from toolchain.data import Array
 from toolchain.errors import ModelError
 from toolchain.optional import require
-from toolchain.tflite_file import DTYPES, Operator, Tensor, TfliteFile
+from toolchain.tflite_file import DTYPES, Operator, Tensor, TfliteFile, scale_of, zero_of
 
 SHIFT = 128
 """What is added to an int8 value."""
@@ -162,20 +162,8 @@ def _name(tensor: Tensor) -> str:
     return tensor.name.split(":")[0]
 
 
-def scale_of(tensor: Tensor) -> float:
-    """The one scale of an activation. Raises ModelError where there are several, or none."""
-    if len(tensor.scale) != 1:
-        raise ModelError(f"{tensor.name!r} has {len(tensor.scale)} scales where one is needed")
-    return tensor.scale[0]
-
-
-def zero_of(tensor: Tensor) -> int:
-    """The zero point of an activation."""
-    return tensor.zero_point[0] if tensor.zero_point else 0
-
-
 def activation_limits(tensor: Tensor, activation: int) -> tuple[int, int]:
-    """The stored range that a fused activation leaves (schema.fbs: ActivationFunctionType).
+    """The stored range that a fused activation leaves (schema.fbs: ActivationFunctionType); halves go to even, as in XNNPACK.
 
     Raises ModelError for TANH and SIGN_BIT, which no quantized kernel fuses.
     """
