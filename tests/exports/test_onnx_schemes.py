@@ -3,9 +3,11 @@
 import msgspec
 import numpy as np
 import pytest
-from conftest import tiny_model
+from conftest import SHARED, needs_shared, tiny_model
+from quantizable import NETWORKS, application
+from quantizable import build as network_of
 
-from toolchain.errors import RecipeError
+from toolchain.errors import RecipeError, StageError
 from toolchain.exports.onnx import Onnx
 from toolchain.measure.fidelity import Fidelity
 from toolchain.quantization.onnx_schemes import computed_in_float, float_kernels, rounded
@@ -99,3 +101,28 @@ def test_weights_are_rounded_along_their_own_axis():
 def test_settings_that_make_no_sense_are_refused(settings, why):
     with pytest.raises(RecipeError, match=why):
         build(Onnx, settings, "export", RecipeError)
+
+
+SCHEMES = ("float32", "float16", "dynamic_w8", "weight_only_w8", "static_w8a8", "static_w8a16", "int8_from_tflite")
+LARGE = {"MobileNet": 0.25, "MobileNetV2": 0.35}
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("network", [*NETWORKS, *LARGE, pytest.param("resnet8", marks=needs_shared("mlperf_tiny/ic/pretrainedResnet.h5"))])
+def test_every_scheme_runs_on_every_network_or_says_why_not(tmp_path, context, network):
+    import keras
+
+    path = SHARED / "mlperf_tiny/ic/pretrainedResnet.h5" if network == "resnet8" else tmp_path / "model.keras"
+    if network in LARGE:
+        application(keras, network, 96, alpha=LARGE[network]).save(path)
+    elif network != "resnet8":
+        network_of(network, keras).save(path)
+    limits = (0.0, 255.0) if network == "resnet8" else (-1.0, 1.0)
+    context = msgspec.structs.replace(context, data=None, synthetic=limits)
+    for scheme in SCHEMES:
+        if scheme == "int8_from_tflite" and network in ("gru", "lstm"):
+            with pytest.raises(StageError, match=r"WHILE .*loop.*unroll=True"):
+                write(Onnx(scheme=scheme), path, tmp_path, context)
+            continue
+        _, outcome = write(Onnx(scheme=scheme), path, tmp_path, context)
+        assert outcome.details["fidelity"]["mean_error"] < 0.05, scheme
