@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from conftest import tiny_model
+
+from toolchain.channels.nodes import kind
+from toolchain.quantization.kernels import OUTPUT_AXES, Kernel
 
 
 def cnn(keras: Any) -> Any:
@@ -87,3 +91,10 @@ def application(keras: Any, name: str, size: int, **settings: Any) -> Any:
                 [rng.uniform(0.5, 1.5, shape), rng.normal(0, 0.3, shape), rng.normal(0, 0.2, shape), rng.uniform(0.3, 2, shape)]
             )
     return model
+
+
+def kernels(model: Any) -> Iterator[Kernel]:
+    """Every kernel with a known layout, in the model's order, nested models included."""
+    for layer in model._flatten_layers():
+        if kind(layer) in OUTPUT_AXES and layer.weights:
+            yield Kernel(layer, OUTPUT_AXES[kind(layer)])

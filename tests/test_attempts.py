@@ -96,6 +96,19 @@ def test_where_none_meets_the_budget_the_best_is_taken_and_said(inputs, tmp_path
     assert (tmp_path / "out" / "final.keras").exists()
 
 
+def test_an_export_that_fails_after_the_attempts_leaves_the_chosen_file(tmp_path, npz):
+    import keras
+
+    layers = keras.layers
+    up = [layers.Conv2DTranspose(2, 2, strides=2), layers.Flatten(), layers.Dense(3, activation="softmax")]
+    keras.Sequential([keras.Input((8, 8, 1)), *up]).save(tmp_path / "up.keras")
+    found = run(
+        tmp_path, {"model": tmp_path / "up.keras", "data": str(npz), "out": tmp_path / "out"}, HEAD.replace("0.05", "1"), PLAIN, ONNX
+    )
+    assert [row.name for row in found.artifacts] == ["static_w8a8.tflite"]
+    assert any(row.step == "int8_from_tflite.onnx" and "TRANSPOSE_CONV" in row.reason for row in found.skipped)
+
+
 def test_an_attempt_that_a_target_rules_out_is_left_out(inputs, tmp_path):
     found = run(tmp_path, inputs, HEAD, WIDE, PLAIN, targets=["esp32_c3"])
     assert [(one.name, one.chosen, one.reason) for one in found.attempts] == [

@@ -1,3 +1,4 @@
+import msgspec
 import numpy as np
 import pytest
 from c_source.graphs import Net
@@ -68,6 +69,13 @@ def test_a_file_with_other_inputs_is_a_rung_with_its_reason(tiny_float, tmp_path
     assert {r.reason for r in found.rungs[1:]} == {"takes inputs [[5]], the model [[8, 8, 1]]"}
     assert found.files == ()
     assert [f.engine for f in failures(found, {"sqnr": 1})] == ["xnnpack", "builtin", "reference", "tflm"]
+
+
+def test_nan_passes_no_floor(tiny):
+    with pytest.raises(DataError, match="write MEASURE=NUMBER"):
+        floors(["top1=nan"])
+    lost = msgspec.structs.replace(tiny.rungs[1], distance=Distance(0.0, 0.0, float("nan"), 1.0))
+    assert failures(msgspec.structs.replace(tiny, rungs=(tiny.rungs[0], lost)), {"sqnr": 1.0})
 
 
 def test_a_broken_file_is_refused_on_every_engine_and_the_others_are_compared(tiny_float, tiny_int8, tmp_path):

@@ -50,7 +50,7 @@ def test_attempts_show_what_each_lost_and_which_is_shipped(found):
         AttemptReport("balanced", ("equalize",), 12.25, "top1", 0.9, 0.899, 0.001, True, artifact="static_w8a8.tflite", chosen=True),
     )
     page = render(msgspec.structs.replace(found, attempts=tried, settings={"max_accuracy_drop": 0.005}))
-    for shown in ("at most 0.005", "0.2000", "loses too much", "failed", "&lt;i&gt;no&lt;/i&gt; kernel", "chosen", "0.0010", "12.2"):
+    for shown in ("at most 0.005", "0.2000", "loses too much", "no file", "&lt;i&gt;no&lt;/i&gt; kernel", "chosen", "0.0010", "12.2"):
         assert shown in page, shown
 
 

@@ -79,6 +79,13 @@ def test_a_wrong_change_is_refused(change, message):
         recipe.load("pruned", [change])
 
 
+def test_a_search_within_a_budget_has_that_of_the_recipe():
+    found = recipe.load("static_w8a8_auto", ["max_accuracy_drop=0.03"])
+    assert found.attempts[-1].export.max_accuracy_drop == found.max_accuracy_drop == 0.03
+    found = recipe.load("static_w8a8_auto", ["mixed_precision.max_accuracy_drop=0.01"])
+    assert found.attempts[-1].export.max_accuracy_drop == 0.01
+
+
 def test_what_a_recipe_can_start_from():
     pruned, plain = recipe.load("pruned"), recipe.load("float32")
     plain.check_accepts(Path("m"), Format.SAVED_MODEL)

@@ -7,13 +7,11 @@ from collections.abc import Sequence
 import msgspec
 
 from toolchain.errors import RecipeError, ToolchainError
+from toolchain.measure.drop import Drop
 from toolchain.recipe import Attempt, name_of
 from toolchain.report import AttemptReport, Skipped
 from toolchain.steps import Made, Run
 from toolchain.target import Target
-
-SLACK = 1e-9
-"""What a drop may be above the budget: 1 - 0.995 is a little more than 0.005."""
 
 
 class Tried(msgspec.Struct, frozen=True):
@@ -22,7 +20,7 @@ class Tried(msgspec.Struct, frozen=True):
     attempt: Attempt
     model: Made
     file: Made
-    drop: float
+    drop: Drop
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -49,25 +47,24 @@ def choose(work: Run, begin: Made, targets: Sequence[Target]) -> Choice:
         try:
             model = work.stages(attempt.stages, begin, f"{attempt.name}: ")
             file = work.export(attempt.export, model, f"{attempt.name}: ")
-            verdict = work.judge(f"{attempt.name}: judging {file.path.name}", file)
+            found = work.judge(f"{attempt.name}: judging {file.path.name}", file)
         except ToolchainError as err:  # what one attempt cannot do, another may
             work.skipped.append(Skipped(f"attempt {attempt.name}", attempt.alternative, str(err)))
             reports.append(AttemptReport(attempt.name, stages, _seconds(work, attempt), reason=str(err)))
             continue
-        tried.append(Tried(attempt, model, file, verdict.drop))
-        met = verdict.drop <= budget + SLACK
+        tried.append(Tried(attempt, model, file, found))
+        met = found.within(budget)
         reports.append(
-            AttemptReport(attempt.name, stages, _seconds(work, attempt), verdict.metric, verdict.original, verdict.value, verdict.drop, met)
+            AttemptReport(attempt.name, stages, _seconds(work, attempt), found.metric, found.original, found.value, found.lost, met)
         )
         if met:
             break
     if not tried:
         raise RecipeError(f"{work.plan.name}: no attempt gave a file; the first: {reports[0].reason}")
-    chosen = tried[-1] if reports[-1].met else min(tried, key=lambda one: one.drop)
-    if chosen.drop > budget + SLACK:
-        why = (
-            f"none loses at most {budget:g} on the validation split; {chosen.attempt.name} loses {chosen.drop:.4g}, the least, and is taken"
-        )
+    chosen = tried[-1] if reports[-1].met else min(tried, key=lambda one: one.drop.lost)
+    if not chosen.drop.within(budget):
+        least = f"{chosen.attempt.name} loses {chosen.drop.lost:.4g}, the least, and is taken"
+        why = f"none loses at most {budget:g} on the validation split; {least}"
         work.skipped.append(Skipped("attempts", "the accuracy budget", why))
     work.skipped += [
         Skipped(f"attempt {later.name}", later.alternative, f"not needed: {chosen.attempt.name} meets the budget")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -49,7 +50,7 @@ def climb(
         folder = Path(scratch)
 
         def opened(path: Path, index: int) -> jobs.Opened:
-            job = jobs.OpenJob(path, folder, str(index), folder / "inputs.npz", dataset, examples, (0.0, 1.0), seed, trust)
+            job = jobs.OpenJob(path, folder, str(index), folder / "inputs.npz", dataset, examples, (0.0, 1.0), seed, trust, index == 0)
             return _open(keras if formats[path] in (Format.KERAS, Format.SAVED_MODEL) else light, job, limit_s)
 
         reference = opened(model, 0)
@@ -58,6 +59,8 @@ def climb(
             run.rung(model.name, model, "keras" if formats[model] in (Format.KERAS, Format.SAVED_MODEL) else "model", reference.outputs)
         ]
         engines, layers, notes = list[EngineDifference](), list[FileLayers](), list(reference.notes)
+        if formats[model] is Format.ONNX:
+            notes.append("layers: an .onnx has its channels first; give the Keras file or the .tflite as the model to see them")
         notes += [f"{name}: its values are not in the converted file: it was folded into another layer" for name in reference.unmatched]
         for index, (name, path) in enumerate(zip(_distinct(files), files, strict=True), 1):
             walked = path
@@ -68,14 +71,20 @@ def climb(
                     rungs.append(Rung(name, "", "keras", None, str(err)))
                     continue
                 rungs.append(run.rung(name, path, "keras", made.outputs))
+                notes += [note for note in made.notes if note not in notes]
                 walked = made.path
             else:
                 answered = {engine: folder / f"{index}_{engine}.npz" for engine in ENGINES[formats[path]]}
                 rungs += [run.rung(name, path, engine, answers) for engine, answers in answered.items()]
                 engines += run.differences(name, {engine: file for engine, file in answered.items() if file.exists()})
-            if any(rung.file == name and rung.runtime is not None for rung in rungs[1:]):
+            if formats[model] is not Format.ONNX and any(rung.file == name and rung.runtime is not None for rung in rungs[1:]):
                 layers.append(run.layers(name, walked))
-        return Ladder(model.name, _described(dataset, examples), tuple(rungs), tuple(engines), tuple(layers), run.anomalies(), tuple(notes))
+        try:
+            broken = () if formats[model] is Format.ONNX else run.anomalies()
+        except ToolchainError as err:
+            broken = ()
+            notes.append(f"the model's channels were not looked at: {err}")
+        return Ladder(model.name, _described(dataset, examples), tuple(rungs), tuple(engines), tuple(layers), broken, tuple(notes))
 
 
 def _open(worker: Worker, job: jobs.OpenJob, limit_s: float) -> jobs.Opened:
@@ -83,6 +92,8 @@ def _open(worker: Worker, job: jobs.OpenJob, limit_s: float) -> jobs.Opened:
     try:
         found: jobs.Opened = worker.call("toolchain.ladder_jobs:open_model", job, jobs.Opened, job.path.name, limit_s)
     except ModelError as err:
+        if not job.named or sniff(job.path) is not Format.KERAS:
+            raise
         plain = msgspec.structs.replace(job, named=False)
         found = worker.call("toolchain.ladder_jobs:open_model", plain, jobs.Opened, job.path.name, limit_s)
         return msgspec.structs.replace(found, notes=(*found.notes, f"layers carry the converter's names: {err}"))
@@ -160,7 +171,7 @@ def floors(given: Sequence[str]) -> dict[str, float]:
             found[name] = float(value)
         except ValueError:
             name = ""
-        if name not in MEASURES:
+        if name not in MEASURES or math.isnan(found[name]):
             raise DataError(f"--fail-under {text}: write MEASURE=NUMBER with {', '.join(MEASURES)}, such as top1=0.99 or sqnr=20")
     return found
 
@@ -176,7 +187,7 @@ def failures(ladder: Ladder, floors: Mapping[str, float]) -> list[Failure]:
                 rows += [Failure(rung.file, rung.engine, measure, None, floor)] if broken else []
                 continue
             value = _measured(rung, measure)
-            if value is None or value < floor:
+            if value is None or not value >= floor:
                 rows.append(Failure(rung.file, rung.engine, measure, value, floor))
     return rows
 

@@ -180,6 +180,8 @@ def rung(job: RunJob, scheme: str) -> Rung:
     if real.shape != expected.shape:
         shapes = f"{list(real.shape[1:])}, the model's {list(expected.shape[1:])}"
         return msgspec.structs.replace(made, reason=f"its outputs have the shape {shapes}")
+    if not np.isfinite(expected).all():
+        return msgspec.structs.replace(made, reason="the model's own outputs are NaN or infinite")
     if not np.isfinite(real).all():
         return msgspec.structs.replace(made, reason=f"{(~np.isfinite(real)).sum():,} of {real.size:,} outputs are NaN or infinite")
     labels = _load(job.inputs).get("labels")
@@ -212,9 +214,10 @@ def layers(job: LayersJob, progress: Progress) -> FileLayers:
     mine = {place: called[found.reference] for place, found in matches.items()}
     first = frozenset(place for place, found in matches.items() if found.channels_first)
     missing = unmatched(reference.sites, {found.reference for found in matches.values()})
+    extra = unmatched(walk.sites, set(matches))
     return FileLayers(
         job.name, len(inputs[0]), tuple(rows), blame(rows), tuple(anomalies(walk.sites, mine, first)),
-        tuple(called[i] for i, site in enumerate(reference.sites) if site.name in missing), tuple(unmatched(walk.sites, set(matches))),
+        tuple(called[place] for place in missing), tuple(walk.sites[place].name for place in extra),
         (*walk.notes, *notes),
     )  # fmt: skip
 

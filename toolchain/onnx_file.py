@@ -25,6 +25,7 @@ class OnnxFile(msgspec.Struct, frozen=True):
     nonzero_parameters: int
     macs: int | None
     opset: int
+    scheme: str
 
     @classmethod
     def read(cls, path: Path) -> OnnxFile:
@@ -59,14 +60,25 @@ class OnnxFile(msgspec.Struct, frozen=True):
             sum(int(np.count_nonzero(v)) for v in trained),
             _macs(graph, shapes),
             max(entry.version for entry in model.opset_import if not entry.domain),
+            _scheme(graph, constants),
         )
 
-    @property
-    def scheme(self) -> str:
-        """What its quantization operators amount to."""
-        if "DynamicQuantizeLinear" in self.operator_counts:
-            return "dynamic_w8"
-        return "static_w8a8" if {"QuantizeLinear", "QLinearConv", "QLinearMatMul"} & set(self.operator_counts) else "float32"
+
+def _scheme(graph: Any, constants: dict[str, Any]) -> str:
+    """What the types of weights and activations amount to."""
+    kinds = {node.op_type for node in graph.node}
+    if "DynamicQuantizeLinear" in kinds:
+        return "dynamic_w8"
+    if {"QuantizeLinear", "QLinearConv", "QLinearMatMul"} & kinds:
+        zeros = {
+            constants[n.input[2]].dtype.itemsize
+            for n in graph.node
+            if n.op_type == "QuantizeLinear" and n.input[2:3] and n.input[2] in constants
+        }
+        return "static_w8a16" if 2 in zeros else "static_w8a8"
+    if "DequantizeLinear" in kinds:
+        return "weight_only_w8"
+    return "float16" if any(v.ndim > 1 and v.dtype == np.float16 for v in constants.values()) else "float32"
 
 
 def _shape(value: Any) -> tuple[int, ...]:

@@ -13,6 +13,7 @@ import msgspec
 
 from toolchain import attempts, cache, delivery, jobs, keras_models, measurement, recipe, report, target
 from toolchain.artifact import Artifact, Format
+from toolchain.errors import ToolchainError
 from toolchain.files import digest, write
 from toolchain.measure.size import size
 from toolchain.page import render
@@ -61,7 +62,13 @@ def run(
             choice = attempts.choose(work, final, chosen)
             final = choice.chosen.model
             made += [Product(name, one.attempt.export, one.file.path) for name, one in choice.files.items()]
-        made += [Product(e.name, e, work.export(e, final).path) for e in exports if e.name not in work.chosen]
+        for export in (e for e in exports if e.name not in work.chosen):
+            try:
+                made.append(Product(export.name, export, work.export(export, final).path))
+            except ToolchainError as err:
+                if choice is None:
+                    raise
+                work.skipped.append(report.Skipped(export.name, "export", str(err)))  # the chosen file stands
     measured = _measured(work, [one for one in made if not _is_package(one.export)], outputs, chosen, options, progress)
     rows = {row.name: row for row in measured.artifacts}
     rows |= {one.name: _packaged(one, rows) for one in made if _is_package(one.export)}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any
 
+from toolchain.fidelity.noise import LOST
+
 if TYPE_CHECKING:
     from toolchain.fidelity.findings import Ladder
     from toolchain.report import ArtifactReport
@@ -52,7 +54,7 @@ def error_along_depth(found: Ladder) -> bytes:
     places = {name: place for place, name in enumerate(dict.fromkeys(layer.name for file in found.files for layer in file.layers))}
     for index, file in enumerate(found.files):
         known = [(layer.name, layer.level_db) for layer in file.layers if layer.level_db is not None]
-        points = [(places[name], level, name) for name, level in known if level > float("-inf")]
+        points = [(places[name], level, name) for name, level in known if level > LOST]
         if not points:
             continue
         colour, style = f"C{index % 10}", ("-", "--", ":")[index // 10 % 3]

@@ -51,7 +51,7 @@ class Recipe(msgspec.Struct, frozen=True):
     attempts: tuple[Attempt, ...] = ()
     """Tried in this order after the stages; the first within the budget is chosen, and its model is what is exported."""
     max_accuracy_drop: float = 0.0
-    """The budget: what an attempt may lose against the original on the validation split, as `judging.drop` has it."""
+    """The budget: what an attempt may lose against the original on the validation split, as `measure.drop` counts it."""
 
     @property
     def all_stages(self) -> tuple[Stage, ...]:
@@ -134,7 +134,8 @@ def from_table(table: Mapping[str, Any], path: Path) -> Recipe:
     raw = build(_Tables, table, str(path), RecipeError)
     data = build(DataSettings, raw.data, f"{path}: data", RecipeError)
     stages = _line(raw.stage, f"{path}: stage")
-    attempts = tuple(_attempt(entry, f"{path}: attempt[{i}]") for i, entry in enumerate(raw.attempt))
+    budget = raw.max_accuracy_drop or 0.0
+    attempts = tuple(_attempt(entry, f"{path}: attempt[{i}]", budget) for i, entry in enumerate(raw.attempt))
     exports = tuple(_plug_in("exports", entry, f"{path}: export[{i}]") for i, entry in enumerate(raw.export))
     if not exports and not attempts:
         raise RecipeError(f'{path}: no [[export]]; a run must write a file, for example use = "tflite"')
@@ -150,7 +151,7 @@ def from_table(table: Mapping[str, Any], path: Path) -> Recipe:
         if export.name in seen:
             raise RecipeError(f"{path}: export[{index}] writes {export.name} a second time; take it out or change its settings")
         seen.add(export.name)
-    return Recipe(path.stem, raw.description, raw.seed, data, stages, exports, attempts, raw.max_accuracy_drop or 0.0)
+    return Recipe(path.stem, raw.description, raw.seed, data, stages, exports, attempts, budget)
 
 
 def _line(entries: Sequence[Mapping[str, Any]], where: str) -> tuple[Stage, ...]:
@@ -162,9 +163,13 @@ def _line(entries: Sequence[Mapping[str, Any]], where: str) -> tuple[Stage, ...]
     return stages
 
 
-def _attempt(entry: Mapping[str, Any], where: str) -> Attempt:
+def _attempt(entry: Mapping[str, Any], where: str, budget: float) -> Attempt:
+    """An attempt; an export that searches within a budget has the recipe's, unless it has its own."""
     raw = build(_AttemptTable, entry, where, RecipeError)
-    return Attempt(raw.name, _line(raw.stage, f"{where}.stage"), _plug_in("exports", raw.export, f"{where}.export"), raw.needs)
+    export = _plug_in("exports", raw.export, f"{where}.export")
+    if "max_accuracy_drop" in export.__struct_fields__ and "max_accuracy_drop" not in raw.export:
+        export = msgspec.structs.replace(export, max_accuracy_drop=budget)
+    return Attempt(raw.name, _line(raw.stage, f"{where}.stage"), export, raw.needs)
 
 
 def _plug_in(kind: str, entry: Mapping[str, Any], where: str) -> Any:

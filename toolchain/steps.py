@@ -13,6 +13,7 @@ from toolchain import cache, jobs, judging, recipe, report
 from toolchain.artifact import Artifact
 from toolchain.data import Dataset
 from toolchain.files import digest
+from toolchain.measure.drop import Drop
 from toolchain.stage import Export, Outcome, Stage
 from toolchain.worker import Worker
 
@@ -98,17 +99,15 @@ class Run:
         self.cached(f"{prefix}export {export.name}", entry, Outcome, work)
         return Made(self.store.folder(entry) / export.name, entry)
 
-    def judge(self, name: str, file: Made) -> judging.Verdict:
+    def judge(self, name: str, file: Made) -> Drop:
         """What a finished file loses against the original on the validation split."""
         reference = self._validated()
         entry = cache.key("judge", reference.entry, file.entry)
 
         def work(_: Path) -> Any:
-            return self.worker.call(
-                "toolchain.judging:judge", self._judgement(file.path, reference.path), judging.Verdict, name, self.limit_s
-            )
+            return self.worker.call("toolchain.judging:judge", self._judgement(file.path, reference.path), Drop, name, self.limit_s)
 
-        found: judging.Verdict = self.cached(name, entry, judging.Verdict, work)
+        found: Drop = self.cached(name, entry, Drop, work)
         return found
 
     def _validated(self) -> Made:

@@ -124,5 +124,11 @@ def test_a_floor_that_does_not_exist_is_an_error_before_anything_runs(tiny_float
     assert "top1, sqnr, cosine, accuracy" in compared(tiny_float, tiny_int8, "--fail-under", "psnr=3", status=2).stderr
 
 
+def test_a_gate_is_not_forgotten_beside_a_target(files, tmp_path):
+    done = secateur("compare", str(files[0]), str(files[1]), "--target", "pico", "--fail-under", "top1=2")
+    assert done.returncode == 2
+    assert "--fail-under and --plot belong to the comparison without it" in " ".join(done.stderr.replace("│", " ").split())
+
+
 def test_a_target_compares_two_files(files, tmp_path):
     assert "compares two files" in compared(*files, files[0], "--target", device(tmp_path), status=2).stderr

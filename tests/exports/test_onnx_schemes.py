@@ -10,6 +10,7 @@ from quantizable import build as network_of
 from toolchain.errors import RecipeError, StageError
 from toolchain.exports.onnx import Onnx
 from toolchain.measure.fidelity import Fidelity
+from toolchain.onnx_file import OnnxFile
 from toolchain.quantization.onnx_schemes import computed_in_float, float_kernels, rounded
 from toolchain.settings import build
 
@@ -58,6 +59,7 @@ def test_every_scheme_is_written_and_compared(model_path, tmp_path, context):
         path, outcome = write(export, model_path, tmp_path, context)
         assert path.name == f"{name}.onnx"
         assert msgspec.convert(outcome.details["fidelity"], Fidelity).max_error <= tolerance, name
+        assert OnnxFile.read(path).scheme == {"int8_from_tflite": "static_w8a8"}.get(export.scheme, export.scheme)
         assert ("bit for bit" in outcome.examples) == (export.scheme == "int8_from_tflite")
     assert float_kernels(tmp_path / "weight_only_w8.onnx") == []
     assert len(float_kernels(tmp_path / "float32.onnx")) == 4, "conv, depthwise, point and dense"
@@ -124,5 +126,6 @@ def test_every_scheme_runs_on_every_network_or_says_why_not(tmp_path, context, n
             with pytest.raises(StageError, match=r"WHILE .*loop.*unroll=True"):
                 write(Onnx(scheme=scheme), path, tmp_path, context)
             continue
-        _, outcome = write(Onnx(scheme=scheme), path, tmp_path, context)
+        file, outcome = write(Onnx(scheme=scheme), path, tmp_path, context)
         assert outcome.details["fidelity"]["mean_error"] < 0.05, scheme
+        OnnxFile.read(file)

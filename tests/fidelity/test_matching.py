@@ -37,7 +37,7 @@ def test_other_names_are_matched_by_values_whatever_their_order():
     found = [site("p", X, INPUT), site("q", noisy(B)), site("r", values(6, 5, 3), "MUL"), site("s", noisy(A)), site("t", noisy(Y))]
     matched = match(REFERENCE, found, (3, 4))
     assert places(matched) == {0: 0, 1: 2, 3: 1, 4: 3}
-    assert unmatched(found, set(matched)) == ["r"]
+    assert unmatched(found, set(matched)) == [2]
 
 
 def test_a_list_of_the_same_operators_is_matched_by_place():
@@ -76,7 +76,7 @@ def test_a_tensor_that_is_nowhere_in_the_model_stays_alone():
     found = [site("p", X, INPUT), site("q", values(6, 5, 3), "MUL"), site("t", Y)]
     matched = match(REFERENCE, found, (3, 2))
     assert 1 not in matched
-    assert unmatched(REFERENCE, {m.reference for m in matched.values()}) == ["a", "b"]
+    assert unmatched(REFERENCE, {m.reference for m in matched.values()}) == [1, 2]
 
 
 @settings(derandomize=True)

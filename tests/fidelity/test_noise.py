@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from toolchain.fidelity.noise import channel_sqnr_db, decibels, level_db, lower, sqnr_db
+from toolchain.fidelity.noise import LOST, channel_sqnr_db, decibels, level_db, lower, sqnr_db
 
 VALUES = arrays(np.float32, (6, 3), elements=st.floats(-100, 100, width=16))
 
@@ -14,8 +14,8 @@ VALUES = arrays(np.float32, (6, 3), elements=st.floats(-100, 100, width=16))
 def test_by_hand():
     assert sqnr_db(np.float32([3, 4]), np.float32([0.5, 0])) == pytest.approx(20), "10 log10(25 / 0.25)"
     assert sqnr_db(np.float32([3, 4]), np.zeros(2)) is None
-    assert sqnr_db(np.zeros(2), np.float32([1, 0])) == -math.inf
-    assert sqnr_db(np.float32([1]), np.float32([np.nan])) == -math.inf
+    assert sqnr_db(np.zeros(2), np.float32([1, 0])) == LOST
+    assert sqnr_db(np.float32([1]), np.float32([np.nan])) == LOST
 
 
 def test_a_large_channel_does_not_hide_the_others():
@@ -41,4 +41,4 @@ def test_a_common_factor_changes_nothing(signal, noise, factor):
 
 def test_words():
     assert (lower(None, 3.0, 2.0), lower(None, None)) == (2.0, None)
-    assert (decibels(None), decibels(12.34)) == ("exact", "12.3 dB")
+    assert (decibels(None), decibels(12.34), decibels(LOST)) == ("exact", "12.3 dB", "lost")

@@ -2,11 +2,16 @@
 
 import importlib
 
+import msgspec
 import numpy as np
 import pytest
 from fidelity import nets
 
 from toolchain import ladder_jobs as jobs
+from toolchain.errors import ModelError
+from toolchain.exports.onnx import Onnx
+from toolchain.exports.tflite import Tflite
+from toolchain.stage import Context
 from toolchain.worker import silent
 
 pytestmark = pytest.mark.tensorflow
@@ -74,6 +79,32 @@ def test_coarse_weights_are_named(tmp_path):
     assert ("dead", (0,)) in [(a.kind, a.channels) for a in found.anomalies if a.where == nets.named("two")]
 
 
+def dense_with_a_loud_unit(keras):
+    """Unit 3 of the hidden layer is a thousand times the others, and read with a thousandth of the weight."""
+    keras.utils.set_random_seed(0)
+    hidden, answer = keras.layers.Dense(16, activation="relu", name="hidden"), keras.layers.Dense(5, name="answer")
+    model = keras.Sequential([keras.Input((6, 6, 2)), keras.layers.Flatten(name="flat"), hidden, answer])
+    kernel, bias = hidden.get_weights()
+    kernel[:, 3], bias[3] = 1000 * np.abs(kernel[:, 3]), 0
+    hidden.set_weights([kernel, bias])
+    kernel, bias = answer.get_weights()
+    kernel[3] /= 1000
+    answer.set_weights([kernel, bias])
+    return model
+
+
+@pytest.mark.parametrize("dense", ["convolution", "fully_connected"])
+def test_a_bad_dense_layer_is_named_in_files_that_this_project_exports(dense, tmp_path):
+    import keras
+
+    dense_with_a_loud_unit(keras).save(tmp_path / "m.keras")
+    context = Context(tmp_path / "m.keras", None, None, (0.0, 1.0), 0, False, silent)
+    Tflite(scheme="static_w8a8", dense=dense).run(tmp_path / "m.keras", tmp_path / "m.tflite", context)
+    found = layers(tmp_path / "m.keras", tmp_path / "m.tflite", tmp_path)
+    assert all(row.own is not None for row in found.layers if row.name in ("hidden", "answer"))
+    assert (found.blame.layer, found.blame.reason.kind, found.blame.reason.channel) == ("hidden", "channel_range", 3)
+
+
 class TestOnnx:
     @pytest.fixture
     def files(self, tmp_path):
@@ -116,6 +147,48 @@ class TestOnnx:
         for found in int8:
             assert (found.blame.layer, found.blame.reason.kind, found.blame.reason.channel) == (nets.named("two"), "saturation", nets.BAD)
             assert found.unmatched == ()
+
+
+def exported(model, scheme, folder):
+    """The model and its .onnx, as the exports write them."""
+    model.save(folder / "m.keras")
+    context = Context(folder / "m.keras", None, None, (-1.0, 1.0), 0, False, silent)
+    Tflite(scheme="static_w8a8").run(folder / "m.keras", folder / "static_w8a8.tflite", context)
+    Onnx().run(folder / "m.keras", folder / "float32.onnx", context)
+    source = folder / Onnx(scheme=scheme).source.name if scheme != "float32" else None
+    Onnx(scheme=scheme).run(folder / "m.keras", folder / f"{scheme}.onnx", msgspec.structs.replace(context, source=source))
+    return folder / "m.keras", folder / f"{scheme}.onnx"
+
+
+def test_what_stands_behind_a_split_is_found_in_an_onnx(tmp_path):
+    import keras
+
+    image = keras.Input((6, 6, 4))
+    first, second = keras.ops.split(keras.layers.Conv2D(4, 1, name="stem")(image), 2, axis=-1)
+    x = keras.layers.Concatenate()([first, keras.layers.Conv2D(2, 3, padding="same", name="behind")(second)])
+    found = layers(*exported(keras.Model(image, keras.layers.Conv2D(3, 1, name="last")(x)), "float32", tmp_path), tmp_path)
+    assert {"stem", "behind", "last"} <= {row.name for row in found.layers}
+    assert found.unmatched == ()
+
+
+def test_an_onnx_of_integers_throughout_is_not_taken_apart(tmp_path):
+    import keras
+
+    model = keras.Sequential([keras.Input((6, 6, 2)), keras.layers.Conv2D(3, 3), keras.layers.Flatten(), keras.layers.Dense(3)])
+    model, file = exported(model, "int8_from_tflite", tmp_path)
+    with pytest.raises(ModelError, match="computes in integers throughout: compare the .tflite"):
+        layers(model, file, tmp_path)
+
+
+def test_what_a_loop_computes_is_not_taken_for_a_constant(tmp_path):
+    import keras
+
+    recurrent = [keras.layers.GRU(4, name="recurrent"), keras.layers.Dense(3, name="dense"), keras.layers.ReLU(name="relu")]
+    keras.Sequential([keras.Input((5, 3)), *recurrent]).save(tmp_path / "m.keras")
+    context = Context(tmp_path / "m.keras", None, None, (-1.0, 1.0), 0, False, silent)
+    Onnx().run(tmp_path / "m.keras", tmp_path / "float32.onnx", context)
+    found = layers(tmp_path / "m.keras", tmp_path / "float32.onnx", tmp_path)
+    assert len([row for row in found.layers if row.operator != "INPUT"]) >= 2
 
 
 def test_layers_of_keras_are_named_through_folding_and_what_cannot_be_found_is_listed(keras, tmp_path):

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from quantizable import kernels
 
 from toolchain.normalization import recalibrate
 from toolchain.quantization.bias import clipped_normal_mean, correct_analytic, correct_empirical, shift_of
 from toolchain.quantization.grid import nearest_weights
-from toolchain.quantization.kernels import kernels
 from toolchain.quantization.replay import replay
 
 pytestmark = pytest.mark.tensorflow
@@ -122,6 +122,20 @@ def test_analytic_shifts_are_those_of_normal_inputs(keras):
     assert np.abs(left).max() < 0.1 * np.abs(measured["depthwise"]).max()
     assert [(note.what, note.reason) for note in notes] == [("answer", "no BatchNormalization tells the mean of its inputs: not corrected")]
     assert np.array_equal(twin.get_layer("conv").get_weights()[0], model.get_layer("conv").get_weights()[0]), "weights stay float"
+
+
+def test_token_ids_are_no_activations(keras):
+    """On an int8 grid ids would name other rows of the table."""
+
+    def net():
+        keras.utils.set_random_seed(0)
+        table = [keras.layers.Embedding(2000, 16, embeddings_initializer="normal"), keras.layers.GlobalAveragePooling1D()]
+        return keras.Sequential([keras.Input((6,), dtype="int32"), *table, keras.layers.Dense(3)])
+
+    ids = np.random.default_rng(0).integers(0, 2000, (200, 6)).astype(np.int32)
+    shifts, _ = correct_empirical(net(), net(), ids, activations=True)
+    (shift,) = shifts.values()
+    assert np.abs(shift).max() < 1e-3
 
 
 def test_empirical_correction_leaves_no_shift_on_its_examples(keras):

@@ -57,6 +57,14 @@ def test_what_flatten_and_mean_make_becomes_an_image_without_another_operator(tm
     assert [op.name for op in changed(net, tmp_path)[0].operators] == ["MEAN", "CONV_2D", "RESHAPE"]
 
 
+def test_a_mean_over_channels_keeps_its_shape(tmp_path):
+    net = Net()
+    x, mean = net.input((1, 4, 2, 3), 0.1), net.tensor((1, 4), 0.1)
+    net.operator("MEAN", [x, net.constant([2, 3])], mean, "Reducer")
+    layer(net, mean, 4, 5, net.output((1, 5), 0.2))
+    assert [op.name for op in changed(net, tmp_path)[0].operators] == ["MEAN", "RESHAPE", "CONV_2D", "RESHAPE"]
+
+
 def test_another_reader_gets_the_values_in_their_shape(tmp_path):
     net = Net()
     x, inner = net.input((1, 6), 0.1), net.tensor((1, 6), 0.1)

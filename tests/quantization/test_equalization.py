@@ -110,6 +110,7 @@ def test_without_data_weights_stand_in_for_activations(keras):
     assert first[1] / first[0] == pytest.approx(0.5, rel=0.02)
     assert second[1] / second[0] == pytest.approx(0.5, rel=0.02)
     assert found.unused_after == pytest.approx(0.5, abs=0.02)
+    assert found.largest_octaves == pytest.approx(np.abs(np.log2(np.array([8, 0.5]) / first)).max(), abs=1e-3)
 
 
 def test_a_channel_below_a_clip_is_raised_only_as_far_as_it_stays_below(keras):

@@ -2,13 +2,13 @@ import msgspec
 import numpy as np
 import pytest
 from conftest import shapes, tiny_model
+from quantizable import kernels
 
 from toolchain import keras_models
 from toolchain.errors import StageError
 from toolchain.exports.tflite import Tflite
 from toolchain.quantization.fake_quantization import Rounded, calibrate, fake_quantized, placed, return_weights
 from toolchain.quantization.grid import nearest_weights
-from toolchain.quantization.kernels import kernels
 from toolchain.runners import open_runner
 
 pytestmark = pytest.mark.tensorflow

@@ -4,10 +4,10 @@ from itertools import product
 
 import numpy as np
 import pytest
+from quantizable import kernels
 
 from toolchain.exports.tflite import Tflite
 from toolchain.quantization.grid import weight_scales
-from toolchain.quantization.kernels import kernels
 from toolchain.quantization.replay import replay
 from toolchain.quantization.rounding import Learned, Learning, choices, learn, nearest, on_grid
 from toolchain.tflite_file import TfliteFile

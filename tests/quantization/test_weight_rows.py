@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-from toolchain.quantization.kernels import kernels
+from quantizable import kernels
 
 pytestmark = pytest.mark.tensorflow
 

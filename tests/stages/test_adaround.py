@@ -2,12 +2,13 @@ import msgspec
 import numpy as np
 import pytest
 from conftest import tiny_model
+from quantizable import kernels
 
 from toolchain import keras_models
 from toolchain.errors import StageError
 from toolchain.quantization.folding import fold
-from toolchain.quantization.kernels import kernels
 from toolchain.quantization.rounding import nearest, on_grid
+from toolchain.stages import adaround
 from toolchain.stages.adaround import Adaround
 
 pytestmark = pytest.mark.tensorflow
@@ -37,9 +38,19 @@ def test_weights_lie_on_the_grid_and_the_report_says_what_that_did(folded, conte
 
 
 def test_a_normalization_that_would_change_the_grid_is_refused(keras, context, tmp_path):
-    tiny_model(keras).save(tmp_path / "model.keras")
-    with pytest.raises(StageError, match="a BatchNormalization behind conv .* put fold_batchnorm before adaround"):
-        Adaround().run(tmp_path / "model.keras", tmp_path / "out.keras", context)
+    layers = keras.layers
+    before = [layers.Flatten(), layers.Dense(4, activation="relu"), layers.BatchNormalization(), layers.Dense(3)]
+    for model in (tiny_model(keras), keras.Sequential([keras.Input((8, 8, 1)), *before])):
+        model.save(tmp_path / "model.keras")
+        with pytest.raises(StageError, match="put fold_batchnorm before adaround"):
+            Adaround().run(tmp_path / "model.keras", tmp_path / "out.keras", context)
+
+
+def test_examples_that_would_not_fit_in_memory_are_left_out_and_that_is_said(folded, context, tmp_path, monkeypatch):
+    monkeypatch.setattr(adaround, "MEMORY_BYTES", 10 * 4 * (6 * 6 * 8) * 20)
+    outcome = Adaround(steps=2).run(folded, tmp_path / "out.keras", context)
+    assert outcome.examples["calibration"] == "20 of 240 in shapes.npz/train"
+    assert "20 instead of 500 examples" in outcome.notes[-1].reason
 
 
 def test_a_pattern_that_matches_nothing_is_refused(folded, context, tmp_path):

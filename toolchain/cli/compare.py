@@ -35,7 +35,8 @@ def compare(
 ) -> None:
     """Compare files with their model on every engine, and name the layer that lost the accuracy (docs/compare.md).
 
-    With --target, two files on the same inputs on every emulator of a device: what each layer costs there.
+    With --target, two files on the same inputs on every emulator of a device: what each layer costs there. --examples,
+    --seed and --trust have no part in that.
 
     \b
     secateur compare my.keras pruned.keras static_w8a8.tflite static_w8a8.onnx --data my.npz --plot error.svg
@@ -46,6 +47,9 @@ def compare(
 
     with display.progress() as progress:
         if target:
+            if fail_under or plot:
+                said = "--target shows costs; --fail-under and --plot belong to the comparison without it"
+                raise typer.BadParameter(said, param_hint="compare")
             _on_targets(model, files, target, data, scale, offset, time_limit, json, progress)
             return
         from toolchain.cli import ladder as shown

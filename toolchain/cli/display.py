@@ -119,7 +119,7 @@ def attempts(tried: Sequence[AttemptReport], rows: Sequence[ArtifactReport]) -> 
 
 def _attempt(one: AttemptReport, row: ArtifactReport | None) -> tuple[str, ...]:
     if one.metric is None or one.drop is None or row is None:
-        return (one.name, one.reason or "", "", "", f"{one.seconds:.1f}", "failed")
+        return (one.name, one.reason or "", "", "", f"{one.seconds:.1f}", "no file")
     verdict = "chosen" if one.chosen else "within the budget" if one.met else "loses too much"
     return (one.name, row.name, percent(one.metric, one.drop), percent(row.metric, row.accuracy), f"{one.seconds:.1f}", verdict)
 

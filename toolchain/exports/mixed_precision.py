@@ -18,8 +18,7 @@ from toolchain.exports.tflite import Tflite
 from toolchain.files import written
 from toolchain.keras_function import ModelFunction, open_function
 from toolchain.losses import label_loss
-from toolchain.measure.accuracy import quality
-from toolchain.measure.fidelity import agreement
+from toolchain.measure.drop import SLACK, drop
 from toolchain.quantization import calibration, mixed, selective
 from toolchain.quantization.pooling import as_means
 from toolchain.quantization.selective import Precision
@@ -72,20 +71,28 @@ class MixedPrecision(Export, frozen=True, tag="mixed_precision", kw_only=True):
         inputs, calibrated_on, notes = calibration_inputs(function, context)
         sample, labels, judged_on = self._sample(function, context)
         if labels is None:
-            notes += (Note("choice of types", "no labels were given: layers are judged by the output's noise alone"),)
+            notes += (
+                Note(
+                    "choice of types",
+                    "no labels were given: what counts are other answers than the float file's, or the output's relative error",
+                ),
+            )
         with tempfile.TemporaryDirectory() as folder:
             source = Path(folder) / "float32.tflite"
             source.write_bytes(as_means(context.source.read_bytes()))
             ranges = calibration.read_ranges(calibration.calibrate(source.read_bytes(), one_by_one(inputs)))
             bench = _Bench(source, Path(folder) / "trial.tflite", ranges, sample, labels)
             sensitivity, trials = self._search(bench, context)
-            best, met = mixed.chosen(trials, self.max_accuracy_drop)
+            best, met = mixed.chosen(trials, self.max_accuracy_drop + SLACK)
             if not met:
                 types = ", ".join(("int8", *self.allow))
                 why = f"no assignment of {types} loses {self.max_accuracy_drop:g} or less; this one loses {best.harm.drop:.4g}"
                 notes += (Note("max_accuracy_drop", why),)
             with written(out) as scratch:
                 refused = bench.write(scratch, best.wide, "int8")
+                if refused and "float32" not in self.allow:
+                    listed = "; ".join(f"{name}: {why}" for name, why in refused.items())
+                    raise StageError(f'{self.name}: stays in float: {listed}; add "float32" to allow')
         notes += tuple(Note(name, f"{why}: stays in float32") for name, why in refused.items())
         if TfliteFile.read(out).activation_dtypes == ("FLOAT32",):
             notes += (Note(self.name, "the budget leaves no layer in integers"),)
@@ -118,7 +125,7 @@ class MixedPrecision(Export, frozen=True, tag="mixed_precision", kw_only=True):
         found.sort(key=lambda pair: -pair[1].harm.noise / pair[0].work)
         context.progress(f"{self.name}: search", 0, 0)
         ranked = [layer.name for layer, _ in found]
-        trials = mixed.search(ranked, self.allow, self.max_accuracy_drop, lambda wide: bench.attempt(wide, "int8"))
+        trials = mixed.search(ranked, self.allow, self.max_accuracy_drop + SLACK, lambda wide: bench.attempt(wide, "int8"))
         table = [
             {"layer": layer.name, "operator": layer.kind, "work": layer.work, "sqnr_db": _decibels(trial.harm.noise)}
             | {"drop": trial.harm.drop}
@@ -151,16 +158,9 @@ class _Bench:
         if not np.isfinite(found).all():
             raise StageError(f"with the types {dict(types)} the outputs are NaN or infinite")
         noise = float(((found - self._expected) ** 2).mean() / max(float((self._expected**2).mean()), NOISELESS))
-        harm = mixed.Harm(noise, self._drop(found, noise), self._loss(found))
+        harm = mixed.Harm(noise, drop(found, self._expected, self._labels).lost, self._loss(found))
         relative = mixed.cost(TfliteFile.read(self._scratch)) / self._float_cost
         return mixed.Trial(dict(types), relative, harm, self._scratch.stat().st_size)
-
-    def _drop(self, found: Array, noise: float) -> float:
-        if self._labels is not None:
-            before, after = quality(self._expected, self._labels), quality(found, self._labels)
-            return (before - after) / abs(before) if before < 0 else before - after
-        same = agreement(found, self._expected) if are_probabilities(self._expected) else None
-        return math.sqrt(noise) if same is None else 1 - same
 
     def _loss(self, found: Array) -> float | None:
         if self._labels is None:

@@ -81,7 +81,7 @@ class Onnx(Export, frozen=True, tag="onnx", kw_only=True):
                 *(["per_tensor"] if self.granularity == "per_tensor" else []),
                 *(["symmetric"] if self.activations == "symmetric" else []),
                 *([self.ranges] if self.ranges != "minmax" else []),
-                *([f"{self.percentile:g}".replace(".", "_")] if self.percentile is not None else []),
+                *([f"{self.percentile:.15g}".replace(".", "_")] if self.percentile is not None else []),
             ]
         )
 

@@ -40,7 +40,8 @@ class Tflite(Export, frozen=True, tag="tflite", kw_only=True):
     granularity: Literal["per_channel", "per_tensor"] = "per_channel"
     """Whether every output channel of a kernel has its own scale."""
     activations: Literal["asymmetric", "symmetric"] | None = None
-    """Symmetric activations have a zero point of 0; by default those of static_w8a8 have any, those of static_w8a16 have 0."""
+    """Symmetric activations have a zero point of 0, but for the fixed grids of softmax and its like; by default those of
+    static_w8a8 have any, those of static_w8a16 have 0."""
     io: converter.Integer | None = None
     """Type of a static scheme's inputs and outputs; by default that of its activations."""
     ranges: Estimator = "minmax"
@@ -85,7 +86,7 @@ class Tflite(Export, frozen=True, tag="tflite", kw_only=True):
                 *(["symmetric"] if self._symmetric and self.scheme == "static_w8a8" else []),
                 *([f"io_{self.io}"] if self.io not in (None, defaults) else []),
                 *([self.ranges] if self.ranges != "minmax" else []),
-                *([f"{self.percentile:g}".replace(".", "_")] if self.percentile is not None else []),
+                *([f"{self.percentile:.15g}".replace(".", "_")] if self.percentile is not None else []),
                 *(["fully_connected"] if self.dense == "fully_connected" else []),
                 *(["float_fallback"] if self.allow_float else []),
             ]

@@ -10,7 +10,7 @@ from toolchain.data import Array
 from toolchain.fidelity.findings import Anomaly
 from toolchain.fidelity.sites import INPUT, Site
 
-BOUNDS = {"LOGISTIC": (0.0, 1.0), "Sigmoid": (0.0, 1.0), "TANH": (-1.0, 1.0), "Tanh": (-1.0, 1.0), "HARD_SWISH": (0.0, np.inf)}
+BOUNDS = {"LOGISTIC": (0.0, 1.0), "Sigmoid": (0.0, 1.0), "TANH": (-1.0, 1.0), "Tanh": (-1.0, 1.0)}
 """Smallest and largest answers of activations."""
 NEAR = 1e-6
 """A float activation this near its end is at the end."""

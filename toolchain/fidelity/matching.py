@@ -7,7 +7,7 @@ the right tensor is the one that correlates best, because quantization noise doe
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 import numpy as np
@@ -72,6 +72,12 @@ def match(reference: Sequence[Site], found: Sequence[Site], outputs: tuple[int, 
         if place not in matched and site.operator in REPEATS and site.inputs and site.inputs[0] in matched:
             repeated = _repeated(reference, site, matched[site.inputs[0]])
             matched |= {place: repeated} if repeated else {}
+    for place in reversed(range(len(found))):  # a dense layer as a convolution: what the RESHAPE repeats is the model's tensor, too
+        site = found[place]
+        if place in matched and site.operator in REPEATS and site.inputs and site.inputs[0] not in matched:
+            above = found[site.inputs[0]]
+            if above.operator != INPUT and (layouts := _layouts(reference[matched[place].reference], above)):
+                matched[site.inputs[0]] = Match(matched[place].reference, layouts[0])
     return dict(sorted(matched.items()))
 
 
@@ -146,6 +152,6 @@ def _score(reference: Site, site: Site, first: bool) -> float:
     return float(np.corrcoef(x, y)[0, 1])
 
 
-def unmatched(sites: Sequence[Site], used: Mapping[int, str] | set[int]) -> list[str]:
-    """Names of sites that have no partner; moves and inputs are not worth a word."""
-    return [site.name for place, site in enumerate(sites) if place not in used and site.operator not in (*MOVES, INPUT)]
+def unmatched(sites: Sequence[Site], used: set[int]) -> list[int]:
+    """The places of sites that have no partner; moves and inputs are not worth a word."""
+    return [place for place, site in enumerate(sites) if place not in used and site.operator not in (*MOVES, INPUT)]

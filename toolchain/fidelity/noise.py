@@ -6,6 +6,9 @@ import numpy as np
 
 from toolchain.data import Array
 
+LOST = -300.0
+"""dB that stand for no signal, and for NaN: JSON has no infinity, and its null is exact."""
+
 
 def energy(x: Array) -> float:
     """Sum of squares, in double precision."""
@@ -13,11 +16,11 @@ def energy(x: Array) -> float:
 
 
 def sqnr_db(signal: Array, noise: Array) -> float | None:
-    """Signal to quantization noise, 10 log10(sum(s^2) / sum(n^2)); None without noise, minus infinity without signal or for NaN."""
+    """Signal to quantization noise, 10 log10(sum(s^2) / sum(n^2)); None without noise, LOST without signal or for NaN."""
     s, n = energy(signal), energy(noise)
     if not np.isfinite(s + n):
-        return float("-inf")
-    return None if n == 0 else 10 * float(np.log10(s / n)) if s else float("-inf")
+        return LOST
+    return None if n == 0 else 10 * float(np.log10(s / n)) if s else LOST
 
 
 def channel_sqnr_db(signal: Array, noise: Array) -> float | None:
@@ -33,7 +36,7 @@ def channel_sqnr_db(signal: Array, noise: Array) -> float | None:
         return None
     ratio = float(np.median(n[lively] / s[lively]))
     if not np.isfinite(ratio):
-        return float("-inf")
+        return LOST
     return None if ratio == 0 else -10 * float(np.log10(ratio))
 
 
@@ -50,4 +53,4 @@ def level_db(signal: Array, noise: Array) -> float | None:
 
 def decibels(value: float | None) -> str:
     """In words."""
-    return "exact" if value is None else f"{value:.1f} dB"
+    return "exact" if value is None else "lost" if value == LOST else f"{value:.1f} dB"

@@ -33,20 +33,23 @@ class OnnxWalk:
         self._path, self.notes = path, list[str]()
         self._model = self._onnx.load(path)
         graph = self._model.graph
+        if any(node.op_type.startswith("QLinear") for node in graph.node):
+            raise ModelError("it computes in integers throughout: compare the .tflite that it was translated from layer by layer")
         self._initial = {tensor.name: tensor for tensor in graph.initializer}
         self._maker = {name: node for node in graph.node for name in node.output}
         self._constant = set(self._initial)
         for node in graph.node:
-            if all(name in self._constant for name in node.input if name):
+            inner = any(a.HasField("g") for a in node.attribute)  # a loop's body reads what its inputs do not name
+            if not inner and all(name in self._constant for name in node.input if name):
                 self._constant |= set(node.output)
         given = [value.name for value in graph.input if value.name not in self._initial]
-        nodes = [n for n in graph.node if n.op_type not in QUANTIZERS and n.output[0] not in self._constant]
-        tensors = [*given, *(node.output[0] for node in nodes)]
+        made = [(n, name) for n in graph.node if n.op_type not in QUANTIZERS for name in n.output if name and name not in self._constant]
+        nodes, tensors = [n for n, _ in made], [*given, *(name for _, name in made)]
         self._taps = [self._tap(name) for name in tensors]
         values = self._values(given, inputs, [tap for tap, _ in self._taps])
         kept = [i for i, v in enumerate(values) if v is not None and v.dtype == np.float32]
         if hidden := len(tensors) - len(kept):
-            self.notes.append(f"{hidden} tensors of {path.name} hold integers and are not shown")
+            self.notes.append(f"{hidden} tensors of {path.name} hold other types than float32 and are not shown")
         self._places = {tensors[i]: place for place, i in enumerate(kept)}
         self._nodes = [None if i < len(given) else nodes[i - len(given)] for i in kept]
         self._names, self._taps = [tensors[i] for i in kept], [self._taps[i] for i in kept]

@@ -85,7 +85,7 @@ class TfliteWalk:
         """Tensors that operators compute from constants alone, such as float32 weights from float16."""
         found = set[int]()
         for op in self._file.operators:
-            if op.inputs and all(i < 0 or i in self._constants or i in found for i in op.inputs):
+            if op.inputs and all(i < 0 or self._file.tensors[i].constant or i in found for i in op.inputs):
                 found |= set(op.outputs)
         return found
 

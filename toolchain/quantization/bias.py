@@ -145,7 +145,9 @@ def _take(kernel: Kernel, consumers: tuple[Node, ...], shift: Array, shifts: Shi
 
 
 def _to_int8(values: Batches) -> Batches:
-    """A tensor rounded to the int8 grid of its range."""
+    """A tensor rounded to the int8 grid of its range; whole numbers, such as token ids, stay."""
+    if not values[0].dtype.is_floating:
+        return values
     grid = Affine.of_range(min(float(np.min(x)) for x in values), max(float(np.max(x)) for x in values))
     tf = require("tensorflow", "tf")
     return [tf.constant(grid.nearest(np.asarray(x))) for x in values]

@@ -85,12 +85,18 @@ class _Graph:
                 if maker.builtinOptions is not None:
                     maker.builtinOptions.newShape = shape
                 return self._as_image(index, shape)
-            if operator == operators.MEAN and len(self._tensors[maker.inputs[0]].shape) == 4 and shape[1] == 1:
+            if operator == operators.MEAN and shape[1] == 1 and self._averages_an_image(maker):
                 maker.builtinOptions.keepDims = True
                 return self._as_image(index, shape)
         image = self._twin(index, shape)
         made.append(self._reshape(index, image))
         return image
+
+    def _averages_an_image(self, op: Any) -> bool:
+        """Whether a MEAN runs over the rows and columns of an image, and leaves its channels."""
+        axes = self.model.buffers[self._tensors[op.inputs[1]].buffer].data
+        rank = len(self._tensors[op.inputs[0]].shape)
+        return rank == 4 and axes is not None and {int(a) % 4 for a in np.asarray(axes, np.uint8).view(np.int32)} == {1, 2}
 
     def _as_image(self, index: int, shape: list[int]) -> int:
         self._tensors[index].shape, self._tensors[index].shapeSignature = shape, None

@@ -46,7 +46,7 @@ def equalize(graph: ScaleGraph, ranges: Ranges, strength: float) -> Equalized:
     `strength` 1 evens out activations alone, 0 weights alone. A channel below a clip such as ReLU6's is scaled only as
     far as it stays below on the examples behind `ranges`.
     """
-    return _equalize(graph, ranges, strength, *_below_clips(graph, ranges))
+    return _equalize(graph, ranges, strength, *_below_clips(graph, ranges))[0]
 
 
 def equalize_without_data(graph: ScaleGraph, strength: float) -> Equalized:
@@ -55,12 +55,12 @@ def equalize_without_data(graph: ScaleGraph, strength: float) -> Equalized:
     for labels, _ in graph.clips:
         pinned[graph.root[labels]] = True
     lowest = np.full(len(graph.root), -np.inf)
-    first = last = _equalize(graph, weight_ranges(graph), strength, lowest, pinned)
-    total, passes = first.largest_octaves, first.passes
+    first, total = _equalize(graph, weight_ranges(graph), strength, lowest, pinned)
+    last, passes = first, first.passes
     while last.largest_octaves > SETTLED and passes < PASSES:  # a row changes when what it reads is scaled
-        last = _equalize(graph, weight_ranges(graph), strength, lowest, pinned)
-        total, passes = max(total, last.largest_octaves), passes + last.passes
-    return Equalized(first.channels, first.pinned, total, first.unused_before, last.unused_after, passes)
+        last, moved = _equalize(graph, weight_ranges(graph), strength, lowest, pinned)
+        total, passes = total + moved, passes + last.passes
+    return Equalized(first.channels, first.pinned, _octaves(total), first.unused_before, last.unused_after, passes)
 
 
 def _below_clips(graph: ScaleGraph, ranges: Ranges) -> tuple[Array, Array]:
@@ -74,7 +74,8 @@ def _below_clips(graph: ScaleGraph, ranges: Ranges) -> tuple[Array, Array]:
     return lowest, pinned
 
 
-def _equalize(graph: ScaleGraph, ranges: Ranges, strength: float, lowest: Array, pinned: Array) -> Equalized:
+def _equalize(graph: ScaleGraph, ranges: Ranges, strength: float, lowest: Array, pinned: Array) -> tuple[Equalized, Array]:
+    """What was scaled, and the logarithm of each class's scale."""
     rows = [(graph.root[reads], weights) for reads, weights in map(rows_of, graph.ends)]
     component = _components(graph, ranges)
     log_scale = np.zeros(len(graph.root))
@@ -96,8 +97,12 @@ def _equalize(graph: ScaleGraph, ranges: Ranges, strength: float, lowest: Array,
             break
     scale_channels(graph, np.exp(log_scale)[graph.root])
     classes = np.unique(graph.root)[1:]
-    octaves = float(np.abs(log_scale).max() / np.log(2))
-    return Equalized(len(classes), int(pinned[classes].sum()), octaves, unused[0], unused[-1], len(unused))
+    found = Equalized(len(classes), int(pinned[classes].sum()), _octaves(log_scale), unused[0], unused[-1], len(unused))
+    return found, log_scale
+
+
+def _octaves(log_scale: Array) -> float:
+    return float(np.abs(log_scale).max() / np.log(2))
 
 
 def _shares(rows: list[tuple[Labels, Array]], scale: Array) -> Array:

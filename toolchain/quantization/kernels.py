@@ -5,13 +5,11 @@ Every algorithm about weights works on such rows `[C, n]`: C output channels wit
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from toolchain.channels.nodes import kind
 from toolchain.data import Array
 
 OUTPUT_AXES: dict[str, tuple[int, ...]] = {
@@ -66,10 +64,3 @@ class Kernel(msgspec.Struct, frozen=True):
         """Write weights `[C, n]` back into the layer, and a bias `[C]` where one is given."""
         rest = self.layer.get_weights()[1:] if bias is None else [bias]
         self.layer.set_weights([np.asarray(self.shaped(rows), np.float32), *rest])
-
-
-def kernels(model: Any) -> Iterator[Kernel]:
-    """Every kernel with a known layout, in the model's order, nested models included."""
-    for layer in model._flatten_layers():
-        if kind(layer) in OUTPUT_AXES and layer.weights:
-            yield Kernel(layer, OUTPUT_AXES[kind(layer)])

@@ -36,8 +36,6 @@ class Visit(msgspec.Struct, frozen=True):
     node: Node
     consumers: tuple[Node, ...]
     """The twin's calls that take the layer's output."""
-    inputs: Batches
-    """In the float network."""
     sums: Batches
     """The layer's float outputs before its own activation."""
     rounded: Batches
@@ -109,8 +107,7 @@ def replay(
     for before, node in zip(floats, calls, strict=True):
         consumers = tuple(other for other in calls if any(t is out for out in node.outputs for t in other.inputs))
         if kernel := kernels.get(node.operation.name):
-            arriving = exact[id(before.inputs[0])]
-            visit(Visit(kernel, node, consumers, arriving, sums(before.operation, arriving), rounded[id(node.inputs[0])]))
+            visit(Visit(kernel, node, consumers, sums(before.operation, exact[id(before.inputs[0])]), rounded[id(node.inputs[0])]))
         fused = len(consumers) == 1 and kind(consumers[0].operation) in ACTIVATIONS | {"BatchNormalization"}
         exact |= _call(before, exact)
         made = _call(node, rounded)

@@ -5,6 +5,7 @@ The weights come to lie where the int8 converter rounds them to themselves, so t
 
 from __future__ import annotations
 
+import math
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,14 +13,19 @@ from typing import Annotated, Any
 import msgspec
 
 from toolchain import keras_models
-from toolchain.channels.nodes import kind
+from toolchain.channels.nodes import nodes, shape_of
 from toolchain.data import balanced_sample
 from toolchain.errors import StageError
 from toolchain.quantization.drift import drift
+from toolchain.quantization.folding import Folding
 from toolchain.quantization.grid import Granularity, nearest_weights
 from toolchain.quantization.replay import Visit, replay, visited
 from toolchain.quantization.rounding import Learning, learn
 from toolchain.stage import Context, Note, Outcome, Stage
+
+MEMORY_BYTES = 6_000_000_000
+TENSORS = 10
+"""Of a layer's values for all examples, how many are held at once; measured."""
 
 
 class Adaround(Stage, frozen=True, tag="adaround", kw_only=True):
@@ -47,18 +53,19 @@ class Adaround(Stage, frozen=True, tag="adaround", kw_only=True):
         for pattern in self.keep:
             if not any(fnmatchcase(name, pattern) for name in found):
                 raise StageError(f"adaround: no layer matches {pattern!r}; they are {', '.join(found)}")
+        if Folding(net).folded:
+            raise StageError("adaround: BatchNormalization will change the weights beside it; put fold_batchnorm before adaround")
         x, y = context.data.raw("train")
-        chosen = balanced_sample(len(x), y, min(self.examples, len(x)), context.seed)
+        count = min(self.examples, len(x), _held(net))
+        if count < min(self.examples, len(x)):
+            notes += (Note("adaround", f"{count} instead of {self.examples} examples: more would not fit in {MEMORY_BYTES / 1e9:g} GB"),)
+        chosen = balanced_sample(len(x), y, count, context.seed)
         how = Learning(self.steps, self.learning_rate, self.correct_bias, self.granularity)
         layers: list[dict[str, Any]] = []
 
         def visit(seen: Visit) -> None:
             name = seen.kernel.layer.name
             context.progress(f"adaround {name}", list(found).index(name), len(found))
-            if any(kind(node.operation) == "BatchNormalization" for node in seen.consumers):
-                raise StageError(
-                    f"adaround: a BatchNormalization behind {name} will change its weights; put fold_batchnorm before adaround"
-                )
             if any(fnmatchcase(name, pattern) for pattern in self.keep):
                 seen.kernel.assign(nearest_weights(seen.kernel.rows, granularity=self.granularity))
             else:
@@ -69,3 +76,9 @@ class Adaround(Stage, frozen=True, tag="adaround", kw_only=True):
         moved, compared = drift(net, rounded, context)
         used = {"calibration": context.data.describe("train", len(chosen)), "difference": compared}
         return Outcome(notes, used, {"layers": layers, "difference": moved})
+
+
+def _held(net: Any) -> int:
+    """How many examples fit: for each, the values of the largest layer are held several times."""
+    largest = max(math.prod(shape_of(node.outputs[0])) for node in nodes(net))
+    return max(1, MEMORY_BYTES // (TENSORS * 4 * largest))

@@ -74,11 +74,11 @@ class Cluster(TrainedStage, frozen=True, tag="cluster", kw_only=True):
             except ValueError:
                 notes.append(Note(layer.name, f"tfmot cannot cluster {kind}"))
                 continue
-            named = layer.get_clusterable_weights() if hasattr(layer, "get_clusterable_weights") else []
+            named = layer.get_clusterable_weights()
             kernels = {i: w.numpy() for i, w in enumerate(layer.weights) if any(w is kernel for _, kernel in named)}
-            if not kernels and hasattr(layer, "get_clusterable_weights"):
+            if not kernels:
                 notes.append(Note(layer.name, f"tfmot leaves the kernel of {kind} alone"))
-            elif not kernels or min(kernel.size for kernel in kernels.values()) <= self.number_of_clusters:
+            elif min(kernel.size for kernel in kernels.values()) <= self.number_of_clusters:
                 notes.append(
                     Note(layer.name, f"has a kernel of no more than {self.number_of_clusters} weights: as many clusters as weights")
                 )
