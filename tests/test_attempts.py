@@ -87,12 +87,25 @@ def test_the_first_attempt_within_the_budget_is_shipped_and_all_are_measured(inp
     assert not (tmp_path / "out" / "final.keras").exists()  # plain changed nothing
 
 
+def test_an_export_that_starts_from_another_kind_of_file_than_the_chosen_is_left_out(tmp_path):
+    import keras
+
+    tiny_model(keras).save(tmp_path / "tiny.keras")
+    given = {"model": tmp_path / "tiny.keras", "out": tmp_path / "out"}
+    found = run(tmp_path, given, HEAD.replace("0.05", "0.0"), LATER.replace("float16", "float32"), PLAIN, ONNX)
+    assert [row.name for row in found.artifacts] == ["float32.tflite"]
+    reasons = {row.step: row.reason for row in found.skipped if row.what != "plain_static_w8a8.tflite"}
+    assert reasons["int8_from_tflite.onnx"] == "it is made from static_w8a8.tflite, and float32.tflite was chosen"
+    assert reasons["attempts"] == "no data was given: judged on random inputs, which say little"
+
+
 def test_where_none_meets_the_budget_the_best_is_taken_and_said(inputs, tmp_path):
     found = run(tmp_path, inputs, HEAD.replace("0.05", "0.0"), EMPTY)
     assert [row.name for row in found.artifacts] == ["static_w8a8.tflite"]
     assert found.attempts[0].chosen
     assert not found.attempts[0].met
     assert any(row.step == "attempts" and "none loses at most 0" in row.reason for row in found.skipped)
+    assert "None does: the one that loses least is shipped" in (tmp_path / "out" / "report.html").read_text()
     assert (tmp_path / "out" / "final.keras").exists()
 
 

@@ -74,6 +74,8 @@ def test_a_file_with_other_inputs_is_a_rung_with_its_reason(tiny_float, tmp_path
 def test_nan_passes_no_floor(tiny):
     with pytest.raises(DataError, match="write MEASURE=NUMBER"):
         floors(["top1=nan"])
+    with pytest.raises(DataError, match="write MEASURE=NUMBER"):
+        floors(["top1=99"])
     lost = msgspec.structs.replace(tiny.rungs[1], distance=Distance(*[float("nan")] * 4))
     assert failures(msgspec.structs.replace(tiny, rungs=(tiny.rungs[0], lost)), {"sqnr": 1.0})
 

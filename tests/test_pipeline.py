@@ -11,7 +11,7 @@ import pytest
 from conftest import HERE, shapes, tiny_model
 
 import toolchain
-from toolchain import report
+from toolchain import recipe, report
 from toolchain.errors import DataError, RecipeError, StorageError
 
 pytestmark = pytest.mark.tensorflow
@@ -104,8 +104,14 @@ def test_a_lost_accuracy_is_a_warning_on_the_artifact():
 
     row = report.ArtifactReport("a", "/x/a", "tflite", "", "", "measured", 1, 1, 1, 1, 1, 1, {}, metric="top1", accuracy=0.5)
     original = Original(1, 1, (), Score("top1", 0.9, (0.85, 0.95), 100), "")
-    assert _warned(row, original).notes == ("loses 40.0 points of top1, outside the original's interval; prune less or train longer",)
-    assert not _warned(msgspec.structs.replace(row, accuracy=0.86), original).notes
+    pruned, plain = recipe.load("pruned"), recipe.load("static_w8a8")
+    assert _warned(row, original, pruned, ()).notes == (
+        "loses 40.0 points of top1, outside the original's interval; prune less or train longer",
+    )
+    assert "secateur compare names the layer" in _warned(row, original, plain, ()).notes[0]
+    assert not _warned(msgspec.structs.replace(row, accuracy=0.86), original, plain, ()).notes
+    rejected = report.AttemptReport("plain", (), 1.0, "top1", 0.9, 0.5, 0.4, artifact="a")
+    assert not _warned(row, original, plain, (rejected,)).notes, "the attempts' own table says so"
 
 
 def run_without_tensorflow(inputs, tmp_path):

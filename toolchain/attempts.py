@@ -10,6 +10,7 @@ from toolchain.errors import RecipeError, ToolchainError
 from toolchain.measure.drop import Drop
 from toolchain.recipe import Attempt, name_of
 from toolchain.report import AttemptReport, Skipped
+from toolchain.stage import Export
 from toolchain.steps import Made, Run
 from toolchain.target import Target
 
@@ -29,6 +30,8 @@ class Choice(msgspec.Struct, frozen=True):
     chosen: Tried
     files: dict[str, Tried]
     reports: tuple[AttemptReport, ...]
+    offered: tuple[Attempt, ...]
+    """All of the recipe."""
 
 
 def choose(work: Run, begin: Made, targets: Sequence[Target]) -> Choice:
@@ -66,6 +69,8 @@ def choose(work: Run, begin: Made, targets: Sequence[Target]) -> Choice:
         least = f"{chosen.attempt.name} loses {chosen.drop.lost:.4g}, the least, and is taken"
         why = f"none loses at most {budget:g} on the validation split; {least}"
         work.skipped.append(Skipped("attempts", "the accuracy budget", why))
+    if work.data is None:
+        work.skipped.append(Skipped("attempts", "the accuracy budget", "no data was given: judged on random inputs, which say little"))
     work.skipped += [
         Skipped(f"attempt {later.name}", later.alternative, f"not needed: {chosen.attempt.name} meets the budget")
         for later in work.plan.attempts[len(reports) :]
@@ -73,7 +78,16 @@ def choose(work: Run, begin: Made, targets: Sequence[Target]) -> Choice:
     work.chosen[chosen.attempt.product] = chosen.file
     files = {one.attempt.name: one.attempt.product if one is chosen else one.attempt.alternative for one in tried}
     named = [msgspec.structs.replace(row, artifact=files.get(row.name), chosen=row.name == chosen.attempt.name) for row in reports]
-    return Choice(chosen, {files[one.attempt.name]: one for one in tried}, tuple(named))
+    return Choice(chosen, {files[one.attempt.name]: one for one in tried}, tuple(named), work.plan.attempts)
+
+
+def without_source(export: Export, choice: Choice) -> str | None:
+    """Why an export that starts from the chosen file cannot: another kind of file was chosen."""
+    wanted, chosen = export.source, choice.chosen.attempt
+    if wanted is None or export.of == "original" or wanted.name == chosen.product:
+        return None
+    offered = {attempt.product for attempt in choice.offered}
+    return f"it is made from {wanted.name}, and {chosen.product} was chosen" if wanted.name in offered else None
 
 
 def _refusal(attempt: Attempt, targets: Sequence[Target]) -> str | None:

@@ -23,6 +23,9 @@ from toolchain.worker import Progress, Worker, silent
 MEASURES = ("top1", "sqnr", "cosine", "accuracy")
 """What a floor can be set for: agreement of the top-1 answers, SQNR in dB, cosine, the score against the labels."""
 
+SHARES = ("top1", "cosine")
+"""Of them, those that are at most 1."""
+
 
 def climb(
     model: Path,
@@ -171,7 +174,7 @@ def floors(given: Sequence[str]) -> dict[str, float]:
             found[name] = float(value)
         except ValueError:
             name = ""
-        if name not in MEASURES or math.isnan(found[name]):
+        if name not in MEASURES or math.isnan(found[name]) or (name in SHARES and found[name] > 1):
             raise DataError(f"--fail-under {text}: write MEASURE=NUMBER with {', '.join(MEASURES)}, such as top1=0.99 or sqnr=20")
     return found
 

@@ -216,7 +216,7 @@ def layers(job: LayersJob, progress: Progress) -> FileLayers:
     missing = unmatched(reference.sites, {found.reference for found in matches.values()})
     extra = unmatched(walk.sites, set(matches))
     return FileLayers(
-        job.name, len(inputs[0]), tuple(rows), blame(rows), tuple(anomalies(walk.sites, mine, first)),
+        job.name, len(inputs[0]), tuple(rows), blame(rows, len(missing)), tuple(anomalies(walk.sites, mine, first)),
         tuple(called[place] for place in missing), tuple(walk.sites[place].name for place in extra),
         (*walk.notes, *notes),
     )  # fmt: skip

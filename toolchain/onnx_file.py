@@ -47,8 +47,11 @@ class OnnxFile(msgspec.Struct, frozen=True):
         constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
         scales = {name for node in graph.node if node.op_type in ("QuantizeLinear", "DequantizeLinear") for name in node.input[1:]}
         scales |= {node.input[i] for node in graph.node if node.op_type == "QLinearConv" for i in (1, 2, 4, 5, 6, 7)}
+        zeros = {n.input[3]: constants[n.input[5]] for n in graph.node if n.op_type == "QLinearConv" and n.input[5] in constants}
         kinds = (np.int8, np.uint8, np.int32)
-        trained = [v for name, v in constants.items() if v.ndim and name not in scales and (v.dtype.kind == "f" or v.dtype in kinds)]
+        trained = [
+            (name, v) for name, v in constants.items() if v.ndim and name not in scales and (v.dtype.kind == "f" or v.dtype in kinds)
+        ]
         shapes = {v.name: _shape(v) for v in (*graph.input, *graph.output, *graph.value_info)}
         shapes |= {name: value.shape for name, value in constants.items()}
         return cls(
@@ -56,8 +59,8 @@ class OnnxFile(msgspec.Struct, frozen=True):
             dict(sorted(Counter(node.op_type for node in graph.node).items())),
             {v.name: shapes[v.name] for v in graph.input if v.name not in constants},
             {v.name: shapes[v.name] for v in graph.output},
-            sum(v.size for v in trained),
-            sum(int(np.count_nonzero(v)) for v in trained),
+            sum(v.size for _, v in trained),
+            sum(int(np.count_nonzero(v != np.reshape(zeros.get(name, 0), (-1, *[1] * (v.ndim - 1))))) for name, v in trained),
             _macs(graph, shapes),
             max(entry.version for entry in model.opset_import if not entry.domain),
             _scheme(graph, constants),

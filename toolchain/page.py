@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 
 from toolchain import plots, target_rows
+from toolchain.fidelity.layers import short
 from toolchain.report import Report
 
 
@@ -13,6 +14,7 @@ def render(report: Report) -> str:
     import jinja2  # with matplotlib half a second: only a page needs them
 
     environment = jinja2.Environment(loader=jinja2.PackageLoader("toolchain"), autoescape=True, undefined=jinja2.StrictUndefined)
+    environment.filters["short"] = short
     environment.filters["kilobytes"] = lambda count: f"{count / 1000:,.1f} kB"
     plot = "data:image/svg+xml;base64," + base64.b64encode(plots.pareto(report.artifacts)).decode()
     return environment.get_template("report.html.j2").render(

@@ -63,6 +63,9 @@ def run(
             final = choice.chosen.model
             made += [Product(name, one.attempt.export, one.file.path) for name, one in choice.files.items()]
         for export in (e for e in exports if e.name not in work.chosen):
+            if choice and (why := attempts.without_source(export, choice)):
+                work.skipped.append(report.Skipped(export.name, "export", why))
+                continue
             try:
                 made.append(Product(export.name, export, work.export(export, final).path))
             except ToolchainError as err:
@@ -182,17 +185,28 @@ def _report(
             plan.seed,
         ),
         host=measured.host,
-        artifacts=tuple(_warned(row, original) for row in rows),
+        artifacts=tuple(_warned(row, original, plan, tried) for row in rows),
         skipped=(*work.skipped, *measured.skipped),
         steps=tuple(work.steps),
         attempts=tried,
     )
 
 
-def _warned(row: report.ArtifactReport, original: jobs.Original) -> report.ArtifactReport:
-    """The row by its name in the output folder, with a note where its accuracy fell out of the original's interval."""
+def _warned(
+    row: report.ArtifactReport, original: jobs.Original, plan: recipe.Recipe, tried: tuple[report.AttemptReport, ...]
+) -> report.ArtifactReport:
+    """The row by its name in the output folder, with a note where its accuracy fell out of the original's interval.
+
+    Attempts that were not chosen have that in their own table.
+    """
     notes, score = row.notes, original.score
-    if score is not None and row.accuracy is not None and score.metric != "mean_absolute_error" and row.accuracy < score.interval[0]:
-        lost = 100 * (score.value - row.accuracy)
-        notes = (*notes, f"loses {lost:.1f} points of {score.metric}, outside the original's interval; prune less or train longer")
+    rejected = any(one.artifact == row.name and not one.chosen for one in tried)
+    if score is None or row.accuracy is None or score.metric == "mean_absolute_error" or rejected:
+        return msgspec.structs.replace(row, path=row.name)
+    if row.accuracy < score.interval[0]:
+        advice = "prune less or train longer" if plan.stages else "secateur compare names the layer, static_w8a8_auto tries more"
+        notes = (
+            *notes,
+            f"loses {100 * (score.value - row.accuracy):.1f} points of {score.metric}, outside the original's interval; {advice}",
+        )
     return msgspec.structs.replace(row, path=row.name, notes=notes)

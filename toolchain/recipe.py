@@ -7,7 +7,7 @@ import itertools
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -77,7 +77,7 @@ class _Tables(msgspec.Struct, frozen=True):
 
     description: str = ""
     seed: int = 0
-    max_accuracy_drop: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    max_accuracy_drop: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
     data: dict[str, Any] = {}
     stage: tuple[dict[str, Any], ...] = ()
     attempt: tuple[dict[str, Any], ...] = ()
@@ -90,7 +90,7 @@ class _AttemptTable(msgspec.Struct, frozen=True):
     name: Annotated[str, msgspec.Meta(pattern="^[a-z0-9_]+$")]
     export: dict[str, Any]
     stage: tuple[dict[str, Any], ...] = ()
-    needs: tuple[str, ...] = ()
+    needs: tuple[Literal["float32", "float16", "int8", "uint8", "int16"], ...] = ()
 
 
 def name_of(step: Stage | Export) -> str:

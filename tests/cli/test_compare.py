@@ -125,9 +125,20 @@ def test_a_floor_that_does_not_exist_is_an_error_before_anything_runs(tiny_float
 
 
 def test_a_gate_is_not_forgotten_beside_a_target(files, tmp_path):
-    done = secateur("compare", str(files[0]), str(files[1]), "--target", "pico", "--fail-under", "top1=2")
+    done = secateur("compare", str(files[0]), str(files[1]), "--target", "pico", "--fail-under", "top1=0.9")
     assert done.returncode == 2
     assert "--fail-under and --plot belong to the comparison without it" in " ".join(done.stderr.replace("│", " ").split())
+
+
+def test_where_nothing_could_be_compared_that_is_a_failure(tiny_float, tiny_int8, tmp_path):
+    broken = tmp_path / "broken.tflite"
+    broken.write_bytes(tiny_int8.read_bytes()[:900])
+    done = secateur("compare", str(tiny_float), str(broken))
+    assert done.returncode == 2
+    assert "nothing could be compared" in done.stdout
+    done = secateur("compare", str(tiny_float), str(tiny_int8), "--plot", "error.png")
+    assert done.returncode == 2
+    assert "an .svg is written" in done.stderr
 
 
 def test_a_target_compares_two_files(files, tmp_path):

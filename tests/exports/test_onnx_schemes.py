@@ -13,6 +13,7 @@ from toolchain.measure.fidelity import Fidelity
 from toolchain.onnx_file import OnnxFile
 from toolchain.quantization.onnx_schemes import computed_in_float, float_kernels, rounded
 from toolchain.settings import build
+from toolchain.tflite_file import TfliteFile
 
 pytestmark = pytest.mark.tensorflow
 
@@ -61,6 +62,8 @@ def test_every_scheme_is_written_and_compared(model_path, tmp_path, context):
         assert msgspec.convert(outcome.details["fidelity"], Fidelity).max_error <= tolerance, name
         assert OnnxFile.read(path).scheme == {"int8_from_tflite": "static_w8a8"}.get(export.scheme, export.scheme)
         assert ("bit for bit" in outcome.examples) == (export.scheme == "int8_from_tflite")
+    integers, source = tmp_path / "int8_from_tflite_symmetric.onnx", tmp_path / "static_w8a8_symmetric.tflite"
+    assert OnnxFile.read(integers).nonzero_parameters == TfliteFile.read(source).nonzero_parameters
     assert float_kernels(tmp_path / "weight_only_w8.onnx") == []
     assert len(float_kernels(tmp_path / "float32.onnx")) == 4, "conv, depthwise, point and dense"
     assert "Conv" not in operators(tmp_path / "dynamic_w8.onnx")

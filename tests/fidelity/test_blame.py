@@ -55,6 +55,18 @@ def test_exact_files_and_files_that_cannot_be_judged():
     assert blame([]).reason.text == "no tensor of the file is one of the model's"
 
 
+def test_layers_in_other_scales_are_nobodys_fault_where_the_output_is_right():
+    found = blame(table((1, 1), (2, 2), (90, 95)))
+    assert (found.layer, found.reason.kind) == (None, "none")
+    assert "compare with final.keras" in found.reason.text
+
+
+def test_a_file_in_which_most_layers_have_no_tensor_is_not_judged():
+    rows = table((20, 20), (10, 10))
+    assert blame(rows, missing=len(rows)).layer is not None
+    assert blame(rows, missing=len(rows) + 1).reason.kind == "unknown"
+
+
 def test_names_of_converters():
     assert short("m/conv/BiasAdd;m/norm/x;m/conv/Conv2D") == "m/conv/BiasAdd"
     assert short("m/conv/BiasAdd/ReadVariableOp/resource;m/conv") == "m/conv/BiasAdd"

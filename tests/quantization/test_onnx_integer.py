@@ -73,6 +73,44 @@ def test_ties_go_where_xnnpack_sends_them(name, second, result, tmp_path):
     assert len(np.unique(expected)) > 100
 
 
+def every_mean(path, count, scales, zeros):
+    """Every total of `count` int8 values, each in a channel of its own, with LiteRT's and onnxruntime's means."""
+    totals = np.arange(-128 * count, 127 * count + 1)
+    least, left = np.divmod(totals, count)
+    values = (least + (np.arange(count)[:, None] < left)).astype(np.int8)[None, :, None, :]
+    net = Net()
+    x = net.input(values.shape, scales[0], zeros[0])
+    net.operator("MEAN", [x, net.constant([1, 2])], net.output((1, len(totals)), scales[1], zeros[1]), "Reducer")
+    session = onnxruntime.InferenceSession(translate(net.write(path), 17).SerializeToString(), providers=["CPUExecutionProvider"])
+    return totals, LiteRT(path).predict_raw([values])[0], session.run(None, {session.get_inputs()[0].name: values})[0][0]
+
+
+def test_a_mean_near_a_tie_goes_where_xnnpack_sends_it(tmp_path):
+    """-9388 * 0.017468238 + 151.49182 is -12.5 in float32, a tie that goes to -12; in real numbers it is -12.50002."""
+    totals, expected, found = every_mean(tmp_path / "net.tflite", 125, (0.009552594274282455, 0.004374840762466192), (-128, -128))
+    assert expected[totals == -9388] == -12
+    assert np.array_equal(found, expected)
+
+
+def test_the_mean_of_every_total_is_exact(tmp_path):
+    rng = np.random.default_rng(0)
+    for count in rng.integers(2, 200, 40):
+        scale = rng.uniform(0.001, 1)
+        case = int(count), (scale, scale * rng.uniform(0.1, 2)), rng.integers(-128, 128, 2).tolist()
+        _, expected, found = every_mean(tmp_path / "net.tflite", *case)
+        assert np.array_equal(found, expected), case
+
+
+def test_a_mean_whose_total_exceeds_float32_is_exact(tmp_path):
+    """300,000 steps of about 246 are more than 2**24."""
+    values = np.random.default_rng(0).integers(110, 128, (1, 600, 500, 64)).astype(np.int8)
+    net = Net()
+    net.operator("MEAN", [net.input(values.shape, 0.1, -128), net.constant([1, 2])], net.output((1, 64), 0.1, -128), "Reducer")
+    path = net.write(tmp_path / "net.tflite")
+    session = onnxruntime.InferenceSession(translate(path, 17).SerializeToString(), providers=["CPUExecutionProvider"])
+    assert np.array_equal(session.run(None, {session.get_inputs()[0].name: values})[0], LiteRT(path).predict_raw([values]))
+
+
 @pytest.mark.parametrize("opset", [13, 15, 18])
 def test_every_operator_set_version_computes_the_same(tiny_int8, opset):
     expected, found = answers(tiny_int8, opset=opset)

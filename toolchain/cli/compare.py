@@ -23,7 +23,9 @@ def compare(
     data: options.Data = None,
     scale: options.Scale = "1",
     offset: options.Offset = 0.0,
-    examples: Annotated[int, typer.Option(min=1, help="Examples of the test split that are run")] = 200,
+    examples: Annotated[
+        int, typer.Option(min=1, help="How many examples are run: of the test split, or of all where the data has no splits")
+    ] = 200,
     seed: Annotated[int, typer.Option(help="Draws the examples")] = 0,
     fail_under: Annotated[
         list[str] | None, typer.Option(help="top1=0.99, sqnr=20, cosine=0.999 or accuracy=0.9: exit 3 below it; may be repeated")
@@ -52,6 +54,8 @@ def compare(
                 raise typer.BadParameter(said, param_hint="compare")
             _on_targets(model, files, target, data, scale, offset, time_limit, json, progress)
             return
+        if plot is not None and plot.suffix != ".svg":
+            raise typer.BadParameter(f"{plot}: an .svg is written; name it so", param_hint="--plot")
         from toolchain.cli import ladder as shown
         from toolchain.ladder import climb, failures, floors
 
@@ -60,6 +64,10 @@ def compare(
             model, files, data=data, scale=scale, offset=offset, examples=examples, seed=seed, trust=trust, limit_s=time_limit,
             progress=progress,
         )  # fmt: skip
+    if not any(rung.distance for rung in found.rungs[1:]):
+        shown.show(found)
+        print("nothing could be compared")
+        raise typer.Exit(2)
     below = failures(found, wanted)
     if plot is not None:
         from toolchain.files import write

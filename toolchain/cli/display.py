@@ -113,15 +113,16 @@ def attempts(tried: Sequence[AttemptReport], rows: Sequence[ArtifactReport]) -> 
     if not tried:
         return
     files = {row.name: row for row in rows}
-    columns = ("attempt", "file", "loss on validation", "on test", "seconds", "")
+    columns = ("attempt", "file", "loss on validation", "on test", "seconds", "budget", "")
     table("Attempts", columns, [_attempt(one, files.get(one.artifact or "")) for one in tried])
 
 
 def _attempt(one: AttemptReport, row: ArtifactReport | None) -> tuple[str, ...]:
     if one.metric is None or one.drop is None or row is None:
-        return (one.name, one.reason or "", "", "", f"{one.seconds:.1f}", "no file")
-    verdict = "chosen" if one.chosen else "within the budget" if one.met else "loses too much"
-    return (one.name, row.name, percent(one.metric, one.drop), percent(row.metric, row.accuracy), f"{one.seconds:.1f}", verdict)
+        return (one.name, one.reason or "", "", "", f"{one.seconds:.1f}", "no file", "")
+    verdict = "loses too much" if not one.met else "within the budget"
+    lost = f"{one.drop:.2%}" + (f" {one.metric.replace('_', ' ')}" if row.metric is None else "")
+    return (one.name, row.name, lost, percent(row.metric, row.accuracy), f"{one.seconds:.1f}", verdict, "chosen" if one.chosen else "")
 
 
 def channels(steps: Sequence[StepReport]) -> None:

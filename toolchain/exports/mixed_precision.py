@@ -96,6 +96,8 @@ class MixedPrecision(Export, frozen=True, tag="mixed_precision", kw_only=True):
         notes += tuple(Note(name, f"{why}: stays in float32") for name, why in refused.items())
         if TfliteFile.read(out).activation_dtypes == ("FLOAT32",):
             notes += (Note(self.name, "the budget leaves no layer in integers"),)
+        if "INT16" in TfliteFile.read(out).activation_dtypes:
+            notes += (Note(self.name, "XNNPACK has no int16 kernels: on phones and here its wide layers are slower than float32"),)
         result, compared = verify(out, function, context, exact=False)
         used = {"calibration": calibrated_on, "choice of types": judged_on, "comparison": compared}
         details = {

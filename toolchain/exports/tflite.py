@@ -116,6 +116,8 @@ class Tflite(Export, frozen=True, tag="tflite", kw_only=True):
                 scratch.write_bytes(self._weights(function))
             file = TfliteFile.read(scratch)
             notes += self._in_float(file)
+            if self.scheme == "static_w8a16":
+                notes += (Note(self.name, "XNNPACK has no int16 kernels: on phones and here it is slower than float32"),)
         result, used["comparison"] = verify(out, function, context, exact=self.scheme == "float32")
         table = {"ranges": msgspec.to_builtins(remainder.rows(file, histograms))} if histograms else {}
         return Outcome(notes, used, as_details(result) | table)

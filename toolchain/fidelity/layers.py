@@ -102,14 +102,23 @@ def _own(site: Site, signal: Array, weights: Array, answer: Array, inputs: Array
     return Own(sqnr_db(signal, both), channels, *others)
 
 
-def blame(layers: list[LayerError]) -> Blame:
-    """The first layer where the error jumps and whose own SQNR stands out; `docs/compare.md` has the rule."""
+def blame(layers: list[LayerError], missing: int = 0) -> Blame:
+    """The first layer where the error jumps and whose own SQNR stands out; `docs/compare.md` has the rule.
+
+    `missing` layers of the model have no tensor in the file.
+    """
     if all(layer.operator == INPUT for layer in layers):
         return Blame(None, Reason("unknown", "no tensor of the file is one of the model's"))
     levels = [(layer, level) for layer in layers if (level := layer.level_db) is not None]
     if not levels or min(level for _, level in levels) >= EXACT:
         worst = min((level for _, level in levels), default=None)
         return Blame(None, Reason("none", f"no layer is off: {'exact' if worst is None else f'at least {worst:.1f} dB'} everywhere"))
+    if (last := layers[-1].level_db) is None or last >= EXACT:
+        why = f"the output is right ({decibels(last)}); layers within hold other values, as after equalize: compare with final.keras"
+        return Blame(None, Reason("none", why))
+    if missing > len(layers):
+        why = f"{missing} layers of the model have no tensor here: channels were removed or scaled; compare with final.keras"
+        return Blame(None, Reason("unknown", why))
     owns = [(layer, own) for layer in layers if (own := _own_level(layer)) is not None]
     if not owns:
         return Blame(None, Reason("unknown", "no layer could be run alone"))
