@@ -46,6 +46,8 @@ class OnnxFile(msgspec.Struct, frozen=True):
         graph = model.graph
         constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
         scales = {name for node in graph.node if node.op_type in ("QuantizeLinear", "DequantizeLinear") for name in node.input[1:]}
+        looked_up = {node.input[0] for node in graph.node if node.op_type == "Gather" and node.input[0] in constants}
+        scales |= {name for name in looked_up if constants[name].ndim == 1}  # a table of answers, not of trained rows
         scales |= {node.input[i] for node in graph.node if node.op_type == "QLinearConv" for i in (1, 2, 4, 5, 6, 7)}
         zeros = {n.input[3]: constants[n.input[5]] for n in graph.node if n.op_type == "QLinearConv" and n.input[5] in constants}
         kinds = (np.int8, np.uint8, np.int32)
