@@ -122,6 +122,11 @@ def test_an_export_that_fails_after_the_attempts_leaves_the_chosen_file(tmp_path
     assert any(row.step == "int8_from_tflite.onnx" and "TRANSPOSE_CONV" in row.reason for row in found.skipped)
 
 
+def test_a_budget_below_one_example_of_the_validation_split_is_said(inputs, tmp_path):
+    found = run(tmp_path, inputs, HEAD.replace("0.05", "0.03"), PLAIN)
+    assert any("has 30 examples, of which one is 3.33%: more than the budget of 3.00%" in row.reason for row in found.skipped)
+
+
 def test_an_attempt_that_a_target_rules_out_is_left_out(inputs, tmp_path):
     found = run(tmp_path, inputs, HEAD, WIDE, PLAIN, targets=["esp32_c3"])
     assert [(one.name, one.chosen, one.reason) for one in found.attempts] == [

@@ -69,8 +69,8 @@ def choose(work: Run, begin: Made, targets: Sequence[Target]) -> Choice:
         least = f"{chosen.attempt.name} loses {chosen.drop.lost:.4g}, the least, and is taken"
         why = f"none loses at most {budget:g} on the validation split; {least}"
         work.skipped.append(Skipped("attempts", "the accuracy budget", why))
-    if work.data is None:
-        work.skipped.append(Skipped("attempts", "the accuracy budget", "no data was given: judged on random inputs, which say little"))
+    if caveat := _caveat(work, budget):
+        work.skipped.append(Skipped("attempts", "the accuracy budget", caveat))
     work.skipped += [
         Skipped(f"attempt {later.name}", later.alternative, f"not needed: {chosen.attempt.name} meets the budget")
         for later in work.plan.attempts[len(reports) :]
@@ -95,6 +95,16 @@ def _refusal(attempt: Attempt, targets: Sequence[Target]) -> str | None:
     for target in targets:
         if lacking := set(attempt.needs) - set(target.device.runtime.dtypes):
             return f"{target.name} takes no {' and no '.join(sorted(lacking))} activations"
+    return None
+
+
+def _caveat(work: Run, budget: float) -> str | None:
+    """Why the budget says less than it seems to."""
+    if work.data is None:
+        return "no data was given: judged on random inputs, which say little"
+    size = work.data.size("validation")
+    if 0 < budget * size < 1:
+        return f"the validation split has {size:,} examples, of which one is {1 / size:.2%}: more than the budget of {budget:.2%}"
     return None
 
 
