@@ -1,5 +1,5 @@
 import pytest
-from conftest import tiny_model
+from conftest import shapes, tiny_model
 
 import toolchain
 from toolchain import recipe
@@ -47,19 +47,23 @@ scheme = "int8_from_tflite"
 """
 
 
-@pytest.fixture
-def inputs(tmp_path, npz):
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
     """A model that knows the answers."""
     import keras
     import numpy as np
 
-    net = tiny_model(keras)
-    with np.load(npz) as data:
-        x, y = data["x"] / np.float32(255), data["y"]
+    net, (x, y) = tiny_model(keras), shapes(300)
     net.compile("adam", "sparse_categorical_crossentropy")
-    net.fit(x, y, epochs=12, batch_size=16, verbose=0)
-    net.save(tmp_path / "tiny.keras")
-    return {"model": tmp_path / "tiny.keras", "data": str(npz), "out": tmp_path / "out"}
+    net.fit(x / np.float32(255), y, epochs=12, batch_size=16, verbose=0)
+    path = tmp_path_factory.mktemp("trained") / "tiny.keras"
+    net.save(path)
+    return path
+
+
+@pytest.fixture
+def inputs(tmp_path, npz, trained):
+    return {"model": trained, "data": str(npz), "out": tmp_path / "out"}
 
 
 def run(tmp_path, inputs, *parts, targets=()):
