@@ -37,6 +37,7 @@ def test_files_and_make_targets_exist():
         assert re.search(rf"^{first or second}:", makefile, re.MULTILINE)
 
 
+@pytest.mark.prove
 @pytest.mark.tensorflow
 def test_the_commands_and_the_python_work_as_written(tmp_path):
     import keras
