@@ -1,11 +1,14 @@
 import msgspec
 import pytest
-from quantizable import build
+from conftest import SHARED, needs_shared
+from quantizable import application, build
 
-from toolchain import recipe
-from toolchain.errors import RecipeError
+from toolchain import keras_models, recipe
+from toolchain.errors import RecipeError, StageError
 from toolchain.exports.mixed_precision import MixedPrecision
 from toolchain.tflite_file import TfliteFile
+
+RESNET8 = "mlperf_tiny/ic/pretrainedResnet.h5"
 
 
 def test_names_and_refusals(tmp_path):
@@ -78,3 +81,36 @@ def test_a_network_that_int8_does_not_harm_stays_int8(context):
     assert all(row["loss"] > 0 for row in outcome.details["sensitivity"])
     costs = [row["cost"] for row in outcome.details["pareto"]]
     assert costs == sorted(costs)
+
+
+@pytest.mark.tensorflow
+@pytest.mark.prove
+@pytest.mark.parametrize(
+    "network",
+    ["mobile", "MobileNet", "MobileNetV2", pytest.param("resnet8", marks=needs_shared(RESNET8))],
+)
+def test_networks_of_every_kind_stay_within_the_budget(network, context):
+    import keras
+
+    if network == "resnet8":
+        model = keras_models.load(SHARED / RESNET8)
+    elif network in ("MobileNet", "MobileNetV2"):
+        model = application(keras, network, 96, alpha=0.35 if network == "MobileNetV2" else 0.25)
+    else:
+        model = build(network, keras)
+    limits = (0.0, 255.0) if network == "resnet8" else (-1.0, 1.0)
+    _, outcome = run(MixedPrecision(max_accuracy_drop=0.05), model, msgspec.structs.replace(context, data=None, synthetic=limits))
+    assert outcome.details["chosen"]["drop"] <= 0.05
+    assert len(outcome.details["sensitivity"]) > 3
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize(
+    ("network", "why"),
+    [("gru", r"WHILE .*loop.*unroll=True"), ("unrolled_gru", "types cannot be mixed in this model: LiteRT cannot run it .*SPLIT")],
+)
+def test_recurrent_models_are_refused_by_name(network, why, context):
+    import keras
+
+    with pytest.raises(StageError, match=why):
+        run(MixedPrecision(), build(network, keras), msgspec.structs.replace(context, data=None))

@@ -13,7 +13,7 @@ import numpy as np
 
 from toolchain.artifact import Format
 from toolchain.data import Array, balanced_sample
-from toolchain.errors import StageError
+from toolchain.errors import ModelError, StageError
 from toolchain.exports.tflite import Tflite
 from toolchain.files import written
 from toolchain.keras_function import ModelFunction, open_function
@@ -154,9 +154,13 @@ class _Bench:
         return selective.quantize(self._source, out, mixed.assignment(self.layers, types, default), self._ranges)
 
     def attempt(self, types: Mapping[str, Precision], default: Precision) -> mixed.Trial:
-        """Raises StageError for outputs that are not finite."""
+        """Raises StageError where LiteRT refuses the mixture, and for outputs that are not finite."""
         self.write(self._scratch, types, default)
-        found = open_runner(self._scratch).predict(self._inputs)
+        try:
+            found = open_runner(self._scratch).predict(self._inputs)
+        except ModelError as err:
+            why = str(err).removeprefix(f"{self._scratch}: ")
+            raise StageError(f"types cannot be mixed in this model: {why}; choose one type for all, such as static_w8a16") from None
         if not np.isfinite(found).all():
             raise StageError(f"with the types {dict(types)} the outputs are NaN or infinite")
         noise = float(((found - self._expected) ** 2).mean() / max(float((self._expected**2).mean()), NOISELESS))
