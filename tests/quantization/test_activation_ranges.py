@@ -6,6 +6,7 @@ from toolchain.errors import StageError
 from toolchain.keras_function import of_keras
 from toolchain.quantization import calibration, converter, remainder
 from toolchain.quantization.grid import Affine
+from toolchain.quantization.ranges import BINS
 from toolchain.tflite_file import TfliteFile
 from toolchain.verification import one_by_one
 
@@ -163,3 +164,13 @@ def test_a_loop_is_refused_by_name_before_the_calibrator_crashes(keras):
     _, inputs, model = prepared("gru", keras)
     with pytest.raises(StageError, match=r"WHILE .*while.* cannot be calibrated.*unroll=True"):
         calibration.calibrate(model, one_by_one(inputs))
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 8.0), (-1e-38, 1e-38), (5.0, np.nextafter(5.0, 6.0)), (3.0, 3.0), (-1e-320, 2e-320)])
+def test_every_value_falls_into_one_bin_however_narrow_the_range(low, high):
+    values = np.linspace(low, high, 5)
+    counts = calibration.binned(values, low, high)
+    assert counts.sum() == 5
+    assert counts[0] >= 1
+    if high - low > 1e-6:
+        assert counts[[0, BINS // 4, BINS // 2, 3 * BINS // 4, BINS - 1]].tolist() == [1] * 5

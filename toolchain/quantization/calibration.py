@@ -76,9 +76,15 @@ def observe(model: bytes, batches: Iterable[list[Array]], ranges: Ranges) -> dic
             interpreter.set_tensor(detail["index"], np.asarray(x, detail["dtype"]))
         interpreter.invoke()
         for name, index in watched.items():
-            low, high = ranges[name]
-            counts[name] += np.histogram(np.clip(interpreter.get_tensor(index), low, high), BINS, (low, high))[0]
+            counts[name] += binned(interpreter.get_tensor(index), *ranges[name])
     return {name: Histogram(found, *ranges[name]) for name, found in counts.items()}
+
+
+def binned(values: Array, low: float, high: float) -> Array:
+    """How many values fall into each of the equal bins of [low, high], `[BINS]`; all into the first where they are one number."""
+    share = (values.astype(np.float64) - low) / ((high - low) or 1.0)
+    places = np.minimum((np.clip(share, 0, 1) * BINS).astype(np.int64), BINS - 1)
+    return np.bincount(places.ravel(), minlength=BINS)
 
 
 def chosen(histograms: dict[str, Histogram], by: Estimator, share: float, bits: int, symmetric: bool) -> Ranges:
