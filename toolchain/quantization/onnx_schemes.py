@@ -38,11 +38,13 @@ def float16(source: Path, out: Path) -> None:
     """Weights and arithmetic in float16; inputs and outputs stay float32."""
     onnx = require("onnx", "onnx")
     convert = require("onnxruntime.transformers.float16", "onnx").convert_float_to_float16
-    graph = require("onnxruntime.transformers.onnx_model", "onnx").OnnxModel
     with _prepared(source) as prepared:
-        made = graph(convert(onnx.load(prepared), keep_io_types=True))
-    made.topological_sort()  # the converter leaves the casts of the inputs at the end
-    onnx.save(made.model, out)
+        model = convert(onnx.load(prepared), keep_io_types=True)
+    given = {value.name for value in model.graph.input}
+    ordered = sorted(model.graph.node, key=lambda node: node.op_type != "Cast" or node.input[0] not in given)
+    del model.graph.node[:]
+    model.graph.node.extend(ordered)  # the converter leaves the casts of the inputs at the end
+    onnx.save(model, out)
 
 
 def dynamic(source: Path, out: Path, *, per_tensor: bool) -> None:
