@@ -45,6 +45,10 @@ ONNX = """
 use = "onnx"
 scheme = "int8_from_tflite"
 """
+C_SOURCE = """
+[[export]]
+use = "c_source"
+"""
 
 
 @pytest.fixture(scope="module")
@@ -96,10 +100,11 @@ def test_an_export_that_starts_from_another_kind_of_file_than_the_chosen_is_left
 
     tiny_model(keras).save(tmp_path / "tiny.keras")
     given = {"model": tmp_path / "tiny.keras", "out": tmp_path / "out"}
-    found = run(tmp_path, given, HEAD.replace("0.05", "0.0"), LATER.replace("float16", "float32"), PLAIN, ONNX)
+    found = run(tmp_path, given, HEAD.replace("0.05", "0.0"), LATER.replace("float16", "float32"), PLAIN, ONNX, C_SOURCE)
     assert [row.name for row in found.artifacts] == ["float32.tflite"]
     reasons = {row.step: row.reason for row in found.skipped if row.what != "plain_static_w8a8.tflite"}
     assert reasons["int8_from_tflite.onnx"] == "it is made from static_w8a8.tflite, and float32.tflite was chosen"
+    assert reasons["static_w8a8.tflite"] == "float32.tflite was chosen"  # what a C package would bring
     assert reasons["attempts"] == "no data was given: judged on random inputs, which say little"
 
 

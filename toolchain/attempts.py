@@ -82,12 +82,11 @@ def choose(work: Run, begin: Made, targets: Sequence[Target]) -> Choice:
 
 
 def without_source(export: Export, choice: Choice) -> str | None:
-    """Why an export that starts from the chosen file cannot: another kind of file was chosen."""
-    wanted, chosen = export.source, choice.chosen.attempt
-    if wanted is None or export.of == "original" or wanted.name == chosen.product:
+    """Why an export cannot be written: it is, or is made from, a file that the attempts offered and did not choose."""
+    needed, chosen = export.source or export, choice.chosen.attempt.product
+    if export.of == "original" or needed.name == chosen or needed.name not in {attempt.product for attempt in choice.offered}:
         return None
-    offered = {attempt.product for attempt in choice.offered}
-    return f"it is made from {wanted.name}, and {chosen.product} was chosen" if wanted.name in offered else None
+    return f"it is made from {needed.name}, and {chosen} was chosen" if export.source else f"{chosen} was chosen"
 
 
 def _refusal(attempt: Attempt, targets: Sequence[Target]) -> str | None:
