@@ -17,9 +17,11 @@ from toolchain.device import Device
 from toolchain.emulator import Emulator, EmulatorResult
 from toolchain.errors import DataError, DependencyError, TargetError
 from toolchain.measure import accuracy, host, latency
+from toolchain.measure.answers import answers
 from toolchain.measure.fidelity import Fidelity, compare
 from toolchain.onnx_file import OnnxFile
-from toolchain.report import HostFacts, Latency
+from toolchain.pictures import as_uri, is_image
+from toolchain.report import Answers, HostFacts, Latency
 from toolchain.runners import Runner, open_runner
 from toolchain.tflite_file import TfliteFile
 from toolchain.worker import Progress
@@ -58,6 +60,7 @@ class Examined(msgspec.Struct, frozen=True):
     facts: Facts
     score: accuracy.Score | None
     fidelity: Fidelity | None
+    answers: Answers | None
     peak_memory_bytes: int
     base_memory_bytes: int
 
@@ -78,6 +81,13 @@ class Timed(msgspec.Struct, frozen=True):
 
     latencies: tuple[Latency, ...]
     host: HostFacts
+
+
+class DrawJob(msgspec.Struct, frozen=True):
+    """Examples of the test split to make pictures of."""
+
+    data: Dataset
+    indices: tuple[int, ...]
 
 
 class EmulateJob(msgspec.Struct, frozen=True):
@@ -110,10 +120,13 @@ def examine(job: ExamineJob, progress: Progress) -> Examined:
     if job.data:
         job.data.check_labels(int(np.prod(outputs.shape[1:])))
     save_outputs(job.outputs, outputs, inputs if job.data is None else [])
+    expected = None if reference is None else reference["outputs"]
+    fidelity = None if expected is None else compare(job.path.name, outputs, expected)
     return Examined(
         facts=facts(job.path, progress),
         score=None if labels is None else accuracy.score(outputs, np.asarray(labels)),
-        fidelity=None if reference is None else compare(job.path.name, outputs, reference["outputs"]),
+        fidelity=fidelity,
+        answers=None if labels is None else answers(outputs, np.asarray(labels), outputs if expected is None else expected),
         peak_memory_bytes=peak,
         base_memory_bytes=base,
     )
@@ -133,6 +146,16 @@ def time_all(job: TimeJob, progress: Progress) -> Timed:
     )
     found = tuple(latency.summarize(samples[str(i)], runner.runtime, job.threads, before) for i, runner in enumerate(runners))
     return Timed(found, host.facts())
+
+
+def draw(job: DrawJob, progress: Progress) -> dict[str, str]:
+    """Pictures of examples as data: URIs by index; none where examples are no images."""
+    progress("pictures of examples whose answer changed", 0, 0)
+    x = job.data.raw("test")[0]
+    if not is_image(x):
+        return {}
+    low, high = (0, 255) if x.dtype == np.uint8 else (float(x.min()), float(x.max()))
+    return {str(index): as_uri(x[index], low, high) for index in job.indices}
 
 
 def emulate(job: EmulateJob, progress: Progress) -> EmulatorResult:

@@ -35,3 +35,7 @@ class StorageError(ToolchainError):
 
 class GuestError(ToolchainError):
     """What runs in an emulator hung, took too much memory, or crashed."""
+
+
+class BundleError(ToolchainError):
+    """A release is not whole, not safe to unpack, or not what its signature says."""

@@ -13,6 +13,8 @@ from toolchain.data import Array, Dataset, save_outputs
 from toolchain.errors import RecipeError
 from toolchain.keras_function import open_function
 from toolchain.measure.accuracy import Score, score
+from toolchain.measure.answers import answers
+from toolchain.report import Answers
 from toolchain.stage import Context, Export, Note, Outcome, Stage
 from toolchain.verification import EXAMPLES
 from toolchain.worker import Progress
@@ -53,6 +55,7 @@ class Original(msgspec.Struct, frozen=True):
     score: Score | None
     examples: str
     notes: tuple[Note, ...] = ()
+    answers: Answers | None = None
 
 
 def run_step(job: StepJob, progress: Progress) -> Outcome:
@@ -70,7 +73,7 @@ def measure_original(job: OriginalJob, progress: Progress) -> Original:
     """
     progress("measuring the original model", 0, 0)
     function = open_function(job.model, batch=64, trust=job.trust)
-    inputs, found = list[Array](), None
+    inputs, found, classes = list[Array](), None, None
     if job.data is None:
         inputs = function.synthetic(EXAMPLES, job.synthetic, job.seed + 1)
         outputs = function.predict(inputs)[0]
@@ -80,7 +83,8 @@ def measure_original(job: OriginalJob, progress: Progress) -> Original:
         outputs = function.predict([job.data.inputs("test")])[0]
         job.data.check_labels(int(np.prod(outputs.shape[1:])))
         labels = job.data.raw("test")[1]
-        found = None if labels is None else score(outputs, np.asarray(labels))
+        if labels is not None:
+            found, classes = score(outputs, np.asarray(labels)), answers(outputs, np.asarray(labels), outputs)
         used = job.data.describe("test")
     save_outputs(job.outputs, outputs, inputs)
     weights = [np.asarray(w) for w in function.weights]
@@ -91,6 +95,7 @@ def measure_original(job: OriginalJob, progress: Progress) -> Original:
         found,
         used,
         _near_chance(found, outputs),
+        classes,
     )
 
 

@@ -44,6 +44,8 @@ class Benchmark(msgspec.Struct, frozen=True):
     host: HostFacts
     artifacts: tuple[ArtifactReport, ...]
     skipped: tuple[Skipped, ...]
+    pictures: dict[str, str] = {}
+    """Of the test examples whose answer changed, by index; see `Report.pictures`."""
 
 
 class Candidate(msgspec.Struct, frozen=True):
@@ -77,6 +79,12 @@ def measure(
         timing = bench_jobs.TimeJob(
             tuple(c.artifact.path for c in candidates), options.threads, data, options.synthetic, options.seed, options.timing
         )
+        shown = sorted({one.index for e in examined if e.answers for one in e.answers.changed})
+        drawn: dict[str, str] = {}
+        if data is not None and shown:
+            with Worker(progress) as worker:
+                drawing = bench_jobs.DrawJob(data, tuple(shown))
+                drawn = worker.call("toolchain.bench_jobs:draw", drawing, dict[str, str], "pictures of examples", options.limit_s)
         with Worker(progress) as worker:
             timed = worker.call("toolchain.bench_jobs:time_all", timing, bench_jobs.Timed, "latency", options.limit_s)
     reports = iter(on_targets([(c.artifact.path, e.facts.activation_dtypes) for c, e in zip(candidates, examined, strict=True)],
@@ -91,7 +99,7 @@ def measure(
             for result in row.results
             if result.status != "ok"
         ]
-    return Benchmark(timed.host, tuple(rows), tuple(skipped))
+    return Benchmark(timed.host, tuple(rows), tuple(skipped), drawn)
 
 
 def on_targets(
@@ -185,6 +193,7 @@ def _row(candidate: Candidate, found: bench_jobs.Examined, latency: Latency, tar
         agreement=found.fidelity.agreement if found.fidelity else None,
         max_error=found.fidelity.max_error if found.fidelity else None,
         mean_error=found.fidelity.mean_error if found.fidelity else None,
+        answers=found.answers,
         latency=latency,
         peak_memory_bytes=found.peak_memory_bytes,
         base_memory_bytes=found.base_memory_bytes,

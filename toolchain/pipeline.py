@@ -171,6 +171,7 @@ def _report(
             score.metric if score else None,
             score.value if score else None,
             score.interval if score else None,
+            original.answers,
         ),
         data=None
         if data is None
@@ -183,12 +184,14 @@ def _report(
             data.settings.factor,
             data.settings.offset,
             plan.seed,
+            data.labels,
         ),
         host=measured.host,
         artifacts=tuple(_warned(row, original, plan, tried) for row in rows),
         skipped=(*work.skipped, *measured.skipped),
         steps=tuple(work.steps),
         attempts=tried,
+        pictures=measured.pictures,
     )
 
 

@@ -15,6 +15,7 @@ from toolchain import registry
 from toolchain.artifact import Format
 from toolchain.data import DataSettings
 from toolchain.errors import RecipeError
+from toolchain.gate.limits import Limits
 from toolchain.settings import build, suggest
 from toolchain.stage import Export, Stage
 
@@ -52,6 +53,8 @@ class Recipe(msgspec.Struct, frozen=True):
     """Tried in this order after the stages; the first within the budget is chosen, and its model is what is exported."""
     max_accuracy_drop: float = 0.0
     """The budget: what an attempt may lose against the original on the validation split, as `measure.drop` counts it."""
+    gate: tuple[Limits, ...] = ()
+    """What stops a run whose files are not good enough."""
 
     @property
     def all_stages(self) -> tuple[Stage, ...]:
@@ -82,6 +85,7 @@ class _Tables(msgspec.Struct, frozen=True):
     stage: tuple[dict[str, Any], ...] = ()
     attempt: tuple[dict[str, Any], ...] = ()
     export: tuple[dict[str, Any], ...] = ()
+    gate: tuple[dict[str, Any], ...] | dict[str, Any] = ()
 
 
 class _AttemptTable(msgspec.Struct, frozen=True):
@@ -151,7 +155,9 @@ def from_table(table: Mapping[str, Any], path: Path) -> Recipe:
         if export.name in seen:
             raise RecipeError(f"{path}: export[{index}] writes {export.name} a second time; take it out or change its settings")
         seen.add(export.name)
-    return Recipe(path.stem, raw.description, raw.seed, data, stages, exports, attempts, budget)
+    tables = (raw.gate,) if isinstance(raw.gate, dict) else raw.gate
+    gate = tuple(build(Limits, entry, f"{path}: gate[{i}]", RecipeError) for i, entry in enumerate(tables))
+    return Recipe(path.stem, raw.description, raw.seed, data, stages, exports, attempts, budget, gate)
 
 
 def _line(entries: Sequence[Mapping[str, Any]], where: str) -> tuple[Stage, ...]:

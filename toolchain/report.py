@@ -49,6 +49,80 @@ class Latency(msgspec.Struct, frozen=True):
     samples_ms: tuple[float, ...]
 
 
+class Changed(msgspec.Struct, frozen=True):
+    """An example of the test split that a file answers otherwise than the original does; classes are counted from 0."""
+
+    index: int
+    label: int
+    original: int
+    answer: int
+
+
+class Answers(msgspec.Struct, frozen=True):
+    """What is answered on the test split, class by class, and what changed against the original model."""
+
+    support: tuple[int, ...]
+    """Examples of each class."""
+    hits: tuple[int, ...]
+    """Of them, answered rightly."""
+    confusion: tuple[tuple[int, ...], ...]
+    """Examples by label (rows) and answer (columns); empty where there are more than 100 classes."""
+    right: str
+    """One bit an example in the order of the test split, 1 for a right answer: bytes, highest bit first, in base64."""
+    lost: int
+    """Examples that the original answers rightly and this does not."""
+    gained: int
+    """Examples that this answers rightly and the original does not."""
+    differing: int
+    """Examples with another answer than the original's, right or wrong."""
+    changed: tuple[Changed, ...]
+    """The first of them, lost ones first."""
+
+
+class LayerReport(msgspec.Struct, frozen=True):
+    """One operator of a .tflite file. What is None is not known or does not apply."""
+
+    index: int
+    """Its place in the file's list of operators, as in the layers of a target's results."""
+    name: str
+    """The Keras layers it computes where they are known, otherwise the tensor it makes."""
+    operator: str
+    reads: tuple[int, ...]
+    """Places of the operators whose results it reads; -1 is an input of the model."""
+    shape: tuple[int, ...]
+    """Of its first result, with the batch."""
+    parameters: int
+    nonzero_parameters: int
+    macs: int
+    channels: int | None
+    """Last axis of the result of a layer with weights."""
+    channels_before: int | None
+    """The same in the model the run started from."""
+    own_db: float | None = None
+    """SQNR in dB of the operator alone, on the inputs it has in the model the file came from. None: exact, or unknown."""
+    level_db: float | None = None
+    """SQNR in dB of its result in the whole file, with all that came before."""
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """One limit of a gate on one file."""
+
+    file: str
+    target: str | None
+    limit: str
+    """The name of the limit: `max_bytes`."""
+    against: Literal["absolute", "original", "baseline"]
+    allowed: float | bool
+    found: float | bool | None
+    """None where it is not known."""
+    interval: tuple[float, float] | None
+    """95 % interval of what was found, where statistics decide."""
+    status: Literal["passed", "inside", "failed", "unknown"]
+    """`inside`: beyond the limit, but the limit lies inside the interval, so that the evidence is not enough. `unknown` stops a gate."""
+    said: str
+    """How it came about, in words."""
+
+
 class TargetReport(msgspec.Struct, frozen=True):
     """One artifact on one target; `fits` is None where that could not be found out."""
 
@@ -96,6 +170,9 @@ class ArtifactReport(msgspec.Struct, frozen=True):
     """Largest resident size of a process that loads the file and runs it once."""
     base_memory_bytes: int | None = None
     """Resident size of that process before it loads the file."""
+    answers: Answers | None = None
+    """Where the answer is a class."""
+    layers: tuple[LayerReport, ...] = ()
     targets: tuple[TargetReport, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -155,6 +232,7 @@ class ModelReport(msgspec.Struct, frozen=True):
     metric: str | None
     accuracy: float | None
     accuracy_interval: tuple[float, float] | None
+    answers: Answers | None = None
 
 
 class DataReport(msgspec.Struct, frozen=True):
@@ -168,6 +246,8 @@ class DataReport(msgspec.Struct, frozen=True):
     scale: float
     offset: float
     seed: int
+    labels: tuple[str, ...] = ()
+    """Names of the classes, where the source knows them."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -185,6 +265,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     skipped: tuple[Skipped, ...]
     steps: tuple[StepReport, ...]
     attempts: tuple[AttemptReport, ...] = ()
+    gate: tuple[Verdict, ...] = ()
+    """What the recipe's gate says; empty where it has none."""
+    pictures: dict[str, str] = {}
+    """Test examples that `changed` names, by index, as data: URIs of PNG, where examples are images."""
 
 
 def dumps(value: Any) -> bytes:

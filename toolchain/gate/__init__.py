@@ -1,0 +1,1 @@
+"""Limits that stop a run, and the statistics that decide them."""

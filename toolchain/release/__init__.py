@@ -1,0 +1,1 @@
+"""Bundles that a device team can trust: reproducible, described, signed, and checked by `secateur verify`."""
