@@ -3,7 +3,7 @@ import pytest
 from conftest import HERE, shapes
 from PIL import Image
 
-from toolchain.data_sources import Request, cache_name, prepare
+from toolchain.data_sources import BUILT_IN, CLASSES, Request, cache_name, prepare
 from toolchain.errors import DataError
 from toolchain.worker import silent
 
@@ -98,8 +98,23 @@ def test_a_function_and_a_name_that_is_none(tmp_path, monkeypatch):
 
 
 def test_the_built_in_digits_are_whole(tmp_path):
-    _, arrays = read("mnist_5k", tmp_path / "a")
+    found, arrays = read("mnist_5k", tmp_path / "a")
+    assert found.labels == ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9")
     assert [len(arrays[f"x_{p}"]) for p in ("train", "validation", "test")] == [3600, 400, 1000]
     assert np.bincount(arrays["y_test"]).tolist() == [100] * 10
     assert arrays["x_train"].shape[1:] == (28, 28, 1)
     assert read("digits", tmp_path / "b")[1]["x_train"].shape == (1439, 8, 8, 1)
+
+
+def test_classes_have_the_names_that_the_archive_gives(tmp_path):
+    arrays = {"x": np.zeros((10, 2)), "y": np.arange(10) % 2}
+    np.savez(tmp_path / "d.npz", **arrays, class_names=np.array(["cat", "dog"]))
+    assert read(tmp_path / "d.npz", tmp_path / "a")[0].labels == ("cat", "dog")
+    np.savez(tmp_path / "e.npz", **arrays, class_names=np.array([1, 2]))
+    with pytest.raises(DataError, match="one row of text"):
+        read(tmp_path / "e.npz", tmp_path / "b")
+
+
+def test_every_class_of_the_built_in_data_has_a_name():
+    assert set(CLASSES) == set(BUILT_IN)
+    assert all(len(set(names)) == 10 for names in CLASSES.values())

@@ -71,6 +71,16 @@ BUILT_IN: dict[str, tuple[Callable[[], Arrays], str]] = {
 }
 
 
+_DIGITS = tuple(map(str, range(10)))
+CLASSES: dict[str, tuple[str, ...]] = {
+    "mnist_5k": _DIGITS,
+    "digits": _DIGITS,
+    "fashion_mnist": ("T-shirt", "trousers", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"),
+    "cifar10": ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+}
+"""Names of the built-in data's classes, as their publishers list them (keras.io/api/datasets)."""
+
+
 def cache_name(source: str, purpose: Purpose, seed: int) -> str | None:
     """What identifies the prepared data, without reading it; None for a function, whose result only a call can tell.
 
@@ -102,18 +112,29 @@ def prepare(task: Request, progress: Progress) -> Dataset:
     progress(f"reading {task.source}", 0, 0)
     labels: tuple[str, ...] = ()
     if task.source in BUILT_IN:
-        arrays = BUILT_IN[task.source][0]()
+        arrays, labels = BUILT_IN[task.source][0](), CLASSES[task.source]
     elif Path(task.source).is_dir():
         arrays, labels = _image_folder(Path(task.source))
     elif Path(task.source).exists():
         arrays = _npz(Path(task.source))
     else:
         arrays = _function(task.source)
+    labels = labels or _class_names(task.source, arrays)
     splits = _split(_checked(task.source, arrays), task.purpose, task.seed)
     task.folder.mkdir(parents=True, exist_ok=True)
     for key, value in splits.items():
         np.save(task.folder / f"{key}.npy", value, allow_pickle=False)
     return Dataset(Path(task.source).name, digest(task.folder), task.folder, DataSettings(), labels)
+
+
+def _class_names(source: str, arrays: Arrays) -> tuple[str, ...]:
+    """The names in an array `class_names` `[classes]` of text, where there is one. Raises DataError."""
+    names = arrays.get("class_names")
+    if names is None:
+        return ()
+    if names.dtype.kind != "U" or names.ndim != 1:
+        raise DataError(f"{source}: class_names has to be one row of text, as np.array(['cat', 'dog'])")
+    return tuple(map(str, names))
 
 
 def _checked(source: str, arrays: Arrays) -> Arrays:
