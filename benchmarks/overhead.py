@@ -1,4 +1,4 @@
-"""What the toolchain itself costs: `--help`, a cached rerun, and a run against the bare converter calls.
+"""What the toolchain itself costs: `--help`, the list of targets, a cached rerun, and a run against the bare converter calls.
 
 `make bench` writes benchmarks/results/overhead.json. Runs are interleaved; every sample is kept.
 """
@@ -29,7 +29,7 @@ def seconds(command: list[str], cache: str) -> float:
 
 def main() -> None:
     secateur = [sys.executable, "-m", "toolchain.cli"]
-    samples: dict[str, list[float]] = {"help_s": [], "bare_calls_s": [], "run_static_w8a8_s": [], "cached_rerun_s": []}
+    samples: dict[str, list[float]] = {"help_s": [], "targets_s": [], "bare_calls_s": [], "run_static_w8a8_s": [], "cached_rerun_s": []}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         model = folder / "mobilenet_v2.keras"
@@ -40,6 +40,7 @@ def main() -> None:
             out.mkdir()
             run = [*secateur, "run", "static_w8a8", "--model", str(model), "--out", str(folder / f"out{index}")]
             samples["help_s"].append(seconds([*secateur, "--help"], cache))
+            samples["targets_s"].append(seconds([*secateur, "targets"], cache))
             samples["bare_calls_s"].append(seconds([sys.executable, str(Path(__file__).parent / "bare.py"), str(model), str(out)], cache))
             samples["run_static_w8a8_s"].append(seconds(run, cache))
             samples["cached_rerun_s"].append(seconds(run, cache))

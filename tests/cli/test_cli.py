@@ -2,23 +2,16 @@ import json
 import os
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
 from conftest import SHARED, needs_shared, secateur
 
-HEAVY = ("tensorflow", "keras", "tf_keras", "onnx", "onnxruntime", "ai_edge_litert", "tflite_micro", "matplotlib", "numpy", "h5py")
+HEAVY = ("tensorflow", "keras", "tf_keras", "onnx", "onnxruntime", "ai_edge_litert", "tflite_micro", "vl_convert", "numpy", "h5py")
 
 
-def test_help_takes_less_than_400_ms_and_imports_nothing_heavy():
-    times = []
-    for _ in range(5):
-        begun = time.perf_counter()
-        done = secateur("--help")
-        times.append(time.perf_counter() - begun)
-    assert "secateur run edge_int8" in " ".join(done.stdout.split())
-    assert min(times) < 0.4
+def test_help_imports_nothing_heavy():
+    assert "secateur run edge_int8" in " ".join(secateur("--help").stdout.split())
     script = "import sys, toolchain, toolchain.cli.app; print([m for m in sys.argv[1:] if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script, *HEAVY], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

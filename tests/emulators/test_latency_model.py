@@ -1,5 +1,4 @@
 import math
-import time
 
 import pytest
 from conftest import SHARED, needs_shared
@@ -130,11 +129,3 @@ def test_cases_that_must_be_refused():
         "external memory"
         in run(MODELS / "moh_object_detection__st_yolo_lc_v1_256_int8.tflite", M7, **h747 | {"sram_bytes": 200_000}).reason
     )
-
-
-@needs_shared("models_for_calibration")
-def test_it_is_fast():
-    run(MODELS / "mlperf_vww_96_int8.tflite")
-    begun = time.perf_counter()
-    run(MODELS / "mlperf_vww_96_int8.tflite")
-    assert time.perf_counter() - begun < 0.2
