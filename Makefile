@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint prove emulators bench bench-channels bench-quantization calibrate format clean
+.PHONY: demo test lint prove emulators browser bench bench-channels bench-quantization calibrate format clean
 
 demo: $(READY)
 	$(BIN)/secateur demo --out out/demo
@@ -21,6 +21,10 @@ emulators: $(READY)
 	command -v qemu-system-arm qemu-aarch64 || (apt-get update -q && apt-get install -q -y --no-install-recommends qemu-system-arm qemu-user)
 	$(BIN)/secateur targets --install corstone
 	$(BIN)/secateur targets --install aarch64
+
+# The tests of the report page drive Debian's Chromium.
+browser:
+	command -v chromium || (apt-get update -q && apt-get install -q -y --no-install-recommends chromium)
 
 lint: $(READY)
 	$(BIN)/ruff check .

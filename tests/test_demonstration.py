@@ -30,5 +30,7 @@ def test_the_demo_keeps_its_promises(tmp_path):
     assert emulated.emulator == "tflm"
     assert emulated.outputs_match is True
     assert emulated.arena_bytes > 0
+    assert {verdict.limit for verdict in found.gate} >= {"must_fit", "max_accuracy_drop", "max_gzip_bytes"}
+    assert all(verdict.status in ("passed", "inside") for verdict in found.gate)
     again = secateur("demo", "--out", str(tmp_path / "demo"))
     assert f"{len(found.steps)} steps, {len(found.steps)} of them from the cache" in again.stdout

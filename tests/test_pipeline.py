@@ -57,7 +57,7 @@ def test_a_run_from_recipe_to_report(inputs, tmp_path):
     assert all((out / name).stat().st_size == row.bytes for name, row in zip(names, found.artifacts, strict=True))
     assert [step.name for step in found.steps] == [
         "original", "1 prune", "2 finetune", "export original_float32.tflite", "export static_w8a8.tflite", "export int8_from_tflite.onnx",
-        "benchmark",
+        "layers", "benchmark",
     ]  # fmt: skip
     original, int8, onnx = found.artifacts
     assert original.agreement == 1.0

@@ -69,7 +69,7 @@ def test_set_changes_stages_data_and_seed():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("prun.sparsity=0.5", r"the recipe has no 'prun'; did you mean 'prune'\? choose from data, prune, finetune, tflite, onnx"),
+        ("prun.sparsity=0.5", r"the recipe has no 'prun'; did you mean 'prune'\? choose from data, gate, prune, finetune, tflite, onnx"),
         ("prune.sparsity", "write stage.key=value"),
         ("prune.sparsty=0.5", r"no key 'sparsty'; did you mean 'sparsity'\?"),
     ],

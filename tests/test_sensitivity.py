@@ -1,10 +1,13 @@
 import json
 
+import msgspec
 import numpy as np
 import pytest
 from conftest import secateur, tiny_model
 
 from toolchain import plots
+from toolchain.files import digest
+from toolchain.report import HostFacts, ModelReport, Report, dumps
 from toolchain.sensitivity import SensitivityJob, of_channels
 from toolchain.stages.finetune import Finetune
 from toolchain.worker import silent
@@ -28,7 +31,7 @@ def test_each_group_is_pruned_alone(model_path, dataset):
         assert group.points[0].macs == found.macs > group.points[1].macs > group.points[2].macs
         assert group.points[0].score == pytest.approx(found.score, abs=0.1), "recalibration alone changes little"
         assert group.points[2].score < found.score
-    assert plots.sensitivity(found) == plots.sensitivity(found)
+    assert b">conv (4)<" in plots.sensitivity(found)
 
 
 def test_the_command(model_path, npz, tmp_path):
@@ -37,9 +40,31 @@ def test_the_command(model_path, npz, tmp_path):
     assert shown.returncode == 0, shown.stderr
     assert "50% gone" in shown.stdout
     assert "point" in shown.stdout
-    assert (tmp_path / "s.svg").read_bytes().startswith(b"<?xml")
+    assert (tmp_path / "s.svg").read_bytes().startswith(b"<svg")
     found = json.loads(secateur("sensitivity", str(model_path), *options, "--json").stdout)
     assert np.isclose(found["groups"][0]["points"][0]["ratio"], 0.5)
     bare = secateur("sensitivity", str(model_path), "--data", str(npz))
     assert bare.returncode == 2
     assert "say to what: --channels" in bare.stderr
+
+
+def test_the_curves_join_the_page_of_the_run_and_no_other_models(model_path, npz, tmp_path):
+    out = tmp_path / "out"
+    measured = ("--data", str(npz), "--scale", "1/255", "--channels", "--ratio", "0.5", "--examples", "10", "--out", str(out))
+    done = secateur("sensitivity", str(model_path), *measured)
+    assert done.returncode == 0, done.stderr
+    assert f"wrote {out / 'sensitivity.json'}" in done.stdout
+    assert not (out / "report.html").exists(), "there was no run"
+    model = ModelReport(model_path.name, "keras", digest(model_path), 1, 1, 1, 1, None, None, None)
+    host = HostFacts("a processor", 1, 1, "Linux", "3.11", "unknown", {})
+    report = Report(
+        secateur="0", recipe="r", settings={}, model=model, data=None, host=host, artifacts=(), skipped=(), steps=()
+    )  # fmt: skip
+    (out / "report.json").write_bytes(dumps(report))
+    done = secateur("sensitivity", str(model_path), *measured)
+    assert done.returncode == 0, done.stderr
+    assert 'id="sensitivity-curves"' in (out / "report.html").read_text()
+    (out / "report.json").write_bytes(dumps(msgspec.structs.replace(report, model=msgspec.structs.replace(model, digest="0" * 64))))
+    done = secateur("sensitivity", str(model_path), *measured)
+    assert done.returncode == 2
+    assert "another model" in done.stderr

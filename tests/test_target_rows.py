@@ -1,9 +1,8 @@
-import msgspec
 import pytest
 
-from toolchain.emulator import EmulatorResult, Layer
+from toolchain.emulator import EmulatorResult
 from toolchain.report import ArtifactReport, TargetReport
-from toolchain.target_rows import TargetRow, findings, layer_tables, milliseconds, row
+from toolchain.target_rows import TargetRow, findings, milliseconds, origin, row, timed
 
 COUNTED = {"outputs_match": True, "outputs_against": "litert", "examples": 7}
 
@@ -53,8 +52,16 @@ class TestRow:
         estimate = result("latency_model", "estimated", ms=12.345, interval_ms=(11.06, 13.64), profile="x-cube-ai/cortex-m4")
         vendor = result("ethos_u", "vendor", ms=0.5, profile="High_End")
         assert row(artifact(), report(result("tflm"), vendor)).ms == "0.5, vendor: High_End"
-        found = row(artifact(), report(result("tflm"), estimate, vendor))
+        other = result("latency_model", "estimated", ms=9.0, profile="other")
+        found = row(artifact(), report(result("tflm"), estimate, other))
         assert found.ms == "12.3 (11.1 to 13.6, 90 %), estimated: x-cube-ai/cortex-m4 (and 1 more below)"
+
+    def test_milliseconds_of_better_evidence_come_first_in_whatever_order_the_target_names_them(self):
+        estimate, vendor = result("latency_model", "estimated", ms=1.0, profile="e"), result("ethos_u", "vendor", ms=2.0, profile="v")
+        published, failed = result("latency_model", "published", ms=3.0), result("corstone", status="refused", reason="no", ms=4.0)
+        on = report(published, estimate, failed, vendor)
+        assert [one.ms for one in timed(on)] == [2.0, 1.0, 3.0]
+        assert row(artifact(), on).ms == "2, vendor: v (and 2 more below)"
 
     def test_what_is_estimated_or_the_vendors_is_not_shown_as_executed(self):
         found = row(artifact(), report(result("ethos_u", "vendor", instructions=5, accuracy=1.0, **COUNTED)))
@@ -63,6 +70,11 @@ class TestRow:
 
 def test_milliseconds_without_an_interval():
     assert milliseconds(result("ethos_u", "vendor", ms=0.123456)) == "0.123"
+
+
+def test_the_origin_of_a_number_is_its_profile_or_its_emulator():
+    assert origin(result("cortex_m")) == "executed: cortex_m"
+    assert origin(result("latency_model", "estimated", profile="x-cube-ai")) == "estimated: x-cube-ai"
 
 
 class TestFindings:
@@ -82,46 +94,3 @@ class TestFindings:
     def test_what_did_not_run_says_why(self):
         missing = result("aarch64", status="unavailable", reason="run: apt-get install qemu-user", engine="litert")
         assert findings(missing) == "aarch64: unavailable: run: apt-get install qemu-user"
-
-
-def layers(*costs, unit="instructions", operators=("CONV_2D", "MEAN")):
-    return tuple(
-        Layer(index=i, operator=name, output=f"t{i}", macs=10, **{unit: cost})
-        for i, (name, cost) in enumerate(zip(operators, costs, strict=True))
-    )
-
-
-def on(target, *results) -> TargetReport:
-    return msgspec.structs.replace(report(*results), target=target)
-
-
-class TestLayerTables:
-    def test_files_with_the_same_operators_stand_side_by_side(self):
-        wide = artifact("wide", on("pico", result("cortex_m", instructions_per_layer=layers(100, 7))))
-        narrow = artifact("narrow", on("pico", result("cortex_m", instructions_per_layer=layers(50, 7))))
-        (found,) = layer_tables([wide, narrow])
-        assert (found.target, found.emulator, found.unit, found.how, found.files) == (
-            "pico", "cortex_m", "instructions", "executed", ("wide", "narrow"),
-        )  # fmt: skip
-        assert [[layer.instructions for layer in layers] for layers in found.rows] == [[100, 50], [7, 7]]
-
-    def test_other_operators_targets_units_and_profiles_have_tables_of_their_own(self):
-        one = artifact(
-            "one",
-            on("pico", result("cortex_m", instructions_per_layer=layers(1, 2), cycles_per_layer=layers(3, 4, unit="cycles"))),
-            on("stm32f746", result("cortex_m", instructions_per_layer=layers(5, 6))),
-            on("stm32h743", *(result("latency_model", "estimated", profile=p, ms_per_layer=layers(0.7, 0.8, unit="ms")) for p in "ab")),
-        )
-        other = artifact("other", on("pico", result("cortex_m", instructions_per_layer=layers(9, 9, operators=("CONV_2D", "RELU")))))
-        found = [(t.target, t.profile, t.unit, t.files) for t in layer_tables([one, other])]
-        assert found == [
-            ("pico", None, "instructions", ("one",)),
-            ("pico", None, "cycles", ("one",)),
-            ("stm32f746", None, "instructions", ("one",)),
-            ("stm32h743", "a", "ms", ("one",)),
-            ("stm32h743", "b", "ms", ("one",)),
-            ("pico", None, "instructions", ("other",)),
-        ]
-
-    def test_without_layers_there_is_no_table(self):
-        assert layer_tables([artifact("a", on("pico", result("tflm"), result("cortex_m", status="refused", reason="no")))]) == []

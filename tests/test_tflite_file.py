@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toolchain.errors import ModelError
-from toolchain.tflite_file import TfliteFile
+from toolchain.tflite_file import Operator, Tensor, TfliteFile
 
 
 def test_operators_shapes_and_macs_by_hand(tiny_int8):
@@ -56,6 +56,15 @@ def test_a_damaged_file_is_refused_or_read_and_nothing_else(data):
             TfliteFile.read(Path(scratch.name))
         except ModelError as err:
             assert "not a whole .tflite file" in str(err)
+
+
+def test_zeros_of_int4_are_counted_value_by_value(tmp_path):
+    """Two values a byte, the lower half first (0, 1, 3, 0, 5), and one half that fills the last byte."""
+    weights = Tensor(0, "w", (1, 5), "INT4", (0.1,), (0,), 0, True)
+    dense = Operator("FULLY_CONNECTED", (1, 0), (2,), 5)
+    made = [Tensor(index, "x", (1, 1), "FLOAT32") for index in (1, 2)]
+    file = TfliteFile(tmp_path / "m.tflite", (weights, *made), (dense,), (1,), (2,), 1, {0: bytes([0x10, 0x03, 0x05])})
+    assert (file.parameters, file.nonzero_parameters) == (5, 3)
 
 
 def test_an_empty_flatbuffer_is_refused(tmp_path):

@@ -10,6 +10,7 @@ import msgspec
 
 from toolchain.errors import ModelError
 from toolchain.files import digest
+from toolchain.untrusted import check_plain
 
 
 class Format(StrEnum):
@@ -47,6 +48,7 @@ def sniff(path: Path) -> Format:
         if (path / "saved_model.pb").is_file():
             return Format.SAVED_MODEL
         raise ModelError(f"{path}: a folder without saved_model.pb is no SavedModel")
+    check_plain(path, ModelError)
     with path.open("rb") as file:
         head = file.read(8)
     if not head:

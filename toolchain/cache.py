@@ -6,11 +6,13 @@ and the toolchain's own source. Output bytes are no part of it: saving one model
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import importlib.metadata
 import os
 import shutil
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,7 +21,7 @@ import msgspec
 import platformdirs
 
 from toolchain.errors import StorageError
-from toolchain.files import digest, written
+from toolchain.files import SCRATCH, digest, storage_errors, written
 
 FRAMEWORKS = (
     "tensorflow", "tf-keras", "keras", "tensorflow-model-optimization", "tf2onnx", "onnx", "onnxruntime", "ai-edge-litert",
@@ -48,8 +50,9 @@ class Cache:
     def load(self, key: str, kind: type[T]) -> T | None:
         """The result of a finished step; None when there is none, or when it was damaged."""
         try:
-            return msgspec.json.decode((self.folder(key) / "result.json").read_bytes(), type=kind, dec_hook=_path)
-        except (FileNotFoundError, msgspec.DecodeError):
+            with storage_errors():
+                return msgspec.json.decode((self.folder(key) / "result.json").read_bytes(), type=kind, dec_hook=_path)
+        except (FileNotFoundError, msgspec.DecodeError, ValueError, RecursionError):
             return None
 
     def make(self, key: str, work: Callable[[Path], T]) -> T:
@@ -61,14 +64,20 @@ class Cache:
         return result
 
     def size_bytes(self) -> int:
-        """Bytes on disk."""
-        return sum(path.stat().st_size for path in self.root.rglob("*") if path.is_file())
+        """Bytes on disk; a run beside this may add and remove files meanwhile."""
+        total = 0
+        for path in self.root.rglob("*"):
+            with contextlib.suppress(FileNotFoundError):
+                facts = path.lstat()
+                total += facts.st_size if stat.S_ISREG(facts.st_mode) else 0
+        return total
 
     def clear(self) -> None:
-        """Remove every finished step."""
-        if self.root.exists() and not all(len(item.name) == 2 or item == self.tools for item in self.root.iterdir()):
-            raise StorageError(f"{self.root} holds files that are not the cache's; remove it by hand")
-        shutil.rmtree(self.root, ignore_errors=True)
+        """Remove every finished step. Raises StorageError where that cannot be."""
+        with storage_errors(self.root), contextlib.suppress(FileNotFoundError):
+            if not all(len(item.name) == 2 or item == self.tools or item.name.startswith(SCRATCH) for item in self.root.iterdir()):
+                raise StorageError(f"{self.root} holds files that are not the cache's; remove it by hand")
+            shutil.rmtree(self.root)
 
 
 def key(*parts: Any) -> str:

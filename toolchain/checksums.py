@@ -6,6 +6,7 @@ from pathlib import Path
 
 from toolchain.errors import StorageError
 from toolchain.files import copy, digest, write
+from toolchain.untrusted import TABLE_BYTES, read
 
 LIST = "SHA256SUMS"
 
@@ -54,7 +55,7 @@ def withdraw(folder: Path) -> None:
 def _listed(folder: Path) -> dict[str, str]:
     """The digests in a folder's list; a name that leads out of the folder is no name of a file there."""
     try:
-        rows = [line.split("  ", 1) for line in (folder / LIST).read_text().splitlines()]
-    except (OSError, UnicodeDecodeError):
+        rows = [line.split("  ", 1) for line in read(folder / LIST, TABLE_BYTES, StorageError).decode().splitlines()]
+    except (StorageError, UnicodeDecodeError):
         return {}
-    return {row[1]: row[0] for row in rows if len(row) == 2 and Path(row[1]).name == row[1] != ".."}
+    return {row[1]: row[0] for row in rows if len(row) == 2 and Path(row[1]).name == row[1] not in ("", "..")}

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -15,6 +14,7 @@ from typing import Literal
 import msgspec
 import numpy as np
 
+from toolchain import untrusted
 from toolchain.data import Array, Dataset, DataSettings, balanced_sample
 from toolchain.errors import DataError, DependencyError
 from toolchain.files import digest
@@ -190,25 +190,31 @@ def _split(arrays: Arrays, purpose: Purpose, seed: int) -> Arrays:
 
 
 def _npz(path: Path) -> Arrays:
+    untrusted.check_plain(path, DataError)
+    with path.open("rb") as file:
+        if file.read(6) == b"\x93NUMPY":
+            raise DataError(f"{path}: a bare array; save it with np.savez(path, x=..., y=...)")
+    untrusted.check_archive(path, DataError)
     try:
         with np.load(path, allow_pickle=False) as archive:
-            if not hasattr(archive, "files"):
-                raise DataError(f"{path}: a bare array; save it with np.savez(path, x=..., y=...)")
-            return {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as err:
-        raise DataError(f"{path}: not a readable .npz of plain arrays ({err})") from None
+            arrays = {name: archive[name] for name in archive.files}
+    except Exception as err:  # headers are Python text: NumPy raises whatever its tokenizer and zipfile meet
+        raise DataError(f"{path}: not a readable .npz of plain arrays ({str(err)[:200]})") from None
+    if foreign := [name for name, value in arrays.items() if not isinstance(value, np.ndarray)]:
+        raise DataError(f"{path}: not a readable .npz of plain arrays ({', '.join(foreign)[:100]} is no array)")
+    return arrays
 
 
 def _image_folder(folder: Path) -> tuple[Arrays, tuple[str, ...]]:
-    image = require("PIL.Image", "data")
     classes = sorted(item.name for item in folder.iterdir() if item.is_dir())
-    pixels, labels = [], []
+    pixels, labels, size = [], [], 0
     for index, name in enumerate(classes):
+        untrusted.check_within(folder / name, folder, DataError)
         for file in sorted(item for item in (folder / name).iterdir() if item.suffix.lower() in IMAGES):
-            try:
-                picture = np.asarray(image.open(file))
-            except (OSError, ValueError) as err:
-                raise DataError(f"{file}: not a readable image ({err})") from None
+            untrusted.check_within(file, folder, DataError)
+            picture = _image(file)
+            size += picture.nbytes
+            untrusted.check_size(size, str(folder), DataError)
             pixels.append(picture[..., None] if picture.ndim == 2 else picture)
             labels.append(index)
     if not pixels:
@@ -216,6 +222,26 @@ def _image_folder(folder: Path) -> tuple[Arrays, tuple[str, ...]]:
     if len(shapes := {picture.shape for picture in pixels}) > 1:
         raise DataError(f"{folder}: images differ in shape ({', '.join(map(str, sorted(shapes)[:4]))}); resize them to the model's input")
     return {"x": np.stack(pixels), "y": np.array(labels)}, tuple(classes)
+
+
+def _image(file: Path) -> Array:
+    """The pixels of a picture. Raises DataError.
+
+    Pillow may read the formats named here and no other, whatever the file's name says (it would start Ghostscript for
+    PostScript), and no more pixels than its limit for decompression bombs, 89 million.
+    """
+    image = require("PIL.Image", "data")
+    untrusted.check_plain(file, DataError)
+    try:
+        with image.open(file, formats=("PNG", "JPEG", "BMP")) as opened:
+            if opened.width * opened.height > image.MAX_IMAGE_PIXELS:
+                raise DataError(f"{file}: {opened.width} x {opened.height} pixels are too many; resize it to the model's input")
+            pixels: Array = np.asarray(opened)
+            return pixels
+    except DataError:
+        raise
+    except Exception as err:  # decoders raise whatever a damaged file makes them meet
+        raise DataError(f"{file}: not a readable image ({str(err)[:200]})") from None
 
 
 def _function(source: str) -> Arrays:

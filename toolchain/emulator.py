@@ -19,6 +19,9 @@ from toolchain.worker import Progress
 How = Literal["executed", "vendor", "estimated", "published"]
 """Executed on the target's own instruction set, found by the vendor's tool, estimated with an interval, or published."""
 
+NEAREST = ("corstone", "cortex_m", "aarch64", "tflm")
+"""Emulators that execute, those nearest to the device first: its own runtime, its instructions, then this host."""
+
 
 class Layer(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What one operator of the file costs on a target. Fields that do not apply are absent."""

@@ -16,23 +16,7 @@ from toolchain.artifact import Format, sniff
 from toolchain.data import Array
 from toolchain.errors import ModelError
 from toolchain.optional import require
-
-_TOUCHES_FILES = frozenset(
-    [
-        "ReadFile",
-        "WriteFile",
-        "MatchingFiles",
-        "PyFunc",
-        "PyFuncStateless",
-        "EagerPyFunc",
-        "TFRecordReaderV2",
-        "TextLineReaderV2",
-        "WholeFileReaderV2",
-        "FixedLengthRecordReaderV2",
-        "InitializeTableFromTextFileV2",
-        "LoadLibrary",
-    ]
-)
+from toolchain.saved_model_safety import check_saved_model
 
 
 class ModelFunction:
@@ -132,25 +116,12 @@ def check_finite(name: str, weights: list[tuple[str, Array]]) -> None:
 
 def _saved_model(path: Path, batch: int, trust: bool) -> ModelFunction:
     tf = require("tensorflow", "tf")
-    from google.protobuf.message import DecodeError
-
-    graph = require("tensorflow.core.protobuf.saved_model_pb2", "tf").SavedModel()
-    try:
-        graph.ParseFromString((path / "saved_model.pb").read_bytes())
-    except DecodeError:
-        raise ModelError(f"{path}: saved_model.pb is not readable") from None
-    operators = {
-        node.op
-        for meta in graph.meta_graphs
-        for nodes in (meta.graph_def.node, *(f.node_def for f in meta.graph_def.library.function))
-        for node in nodes
-    }
-    if not trust and (found := operators & _TOUCHES_FILES):
-        raise ModelError(f"{path}: uses {', '.join(sorted(found))}, which reach outside the model; run with --trust if you trust the file")
+    if not trust:
+        check_saved_model(path)
     try:
         loaded = tf.saved_model.load(str(path))
         signature = loaded.signatures["serving_default"]
-    except (OSError, KeyError, ValueError, tf.errors.OpError) as err:
+    except Exception as err:  # TensorFlow raises whatever building a damaged graph meets
         raise ModelError(f"{path}: not a SavedModel with a serving_default signature ({str(err)[:200]})") from None
     check_finite(path.name, [(v.name, v.numpy()) for v in getattr(loaded, "variables", ())])
     given = sorted(signature.structured_input_signature[1].items())

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,10 @@ from typing import Any
 from toolchain.artifact import Format, sniff
 from toolchain.errors import ModelError
 from toolchain.files import written
+from toolchain.keras_safety import QUANTIZED, WRAPPERS, check_safe, check_weights, entries
 from toolchain.optional import require
+from toolchain.untrusted import check_archive
+from toolchain.worker import Progress
 
 
 class Flavor(StrEnum):
@@ -26,76 +28,25 @@ class Flavor(StrEnum):
     TF_KERAS = "tf_keras"
 
 
-_RUNS_CODE = frozenset({"Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"})
-_WRAPPERS = frozenset({"PruneLowMagnitude", "ClusterWeights"})
-_QUANTIZED = frozenset({"QuantizeWrapper", "QuantizeWrapperV2", "QuantizeLayer"})
-_KERAS_PARTS = frozenset(
-    [
-        "activations",
-        "backend",
-        "constraints",
-        "dtype_policies",
-        "engine",
-        "initializers",
-        "layers",
-        "models",
-        "ops",
-        "random",
-        "regularizers",
-    ]
-)
-_TF_OPERATIONS = ("math.", "nn.", "image.", "linalg.", "signal.", "__operators__.")
-_TF_FUNCTIONS = frozenset(
-    [
-        "cast",
-        "clip_by_value",
-        "concat",
-        "convert_to_tensor",
-        "expand_dims",
-        "fill",
-        "gather",
-        "identity",
-        "ones",
-        "ones_like",
-        "pad",
-        "range",
-        "rank",
-        "repeat",
-        "reshape",
-        "reverse",
-        "shape",
-        "slice",
-        "split",
-        "squeeze",
-        "stack",
-        "strided_slice",
-        "tile",
-        "transpose",
-        "unstack",
-        "where",
-        "zeros",
-        "zeros_like",
-    ]
-)
-
-
 def load(path: Path, *, trust: bool = False) -> Any:
     """Load a `.keras` or `.h5` of either Keras, without its compilation, stripped of tfmot's wrappers.
 
-    Raises ModelError when the file is broken, holds code (unless `trust`), or belongs to neither Keras.
+    Raises ModelError when the file is broken, holds code or leads to other files (unless `trust`), or belongs to neither
+    Keras.
     """
     config, flavor = read_config(path)
     if not trust:
         check_safe(path, config)
-    found = {entry["class_name"] for entry in _entries(config)}
-    if found & _QUANTIZED:
+        check_weights(path)
+    found = {entry["class_name"] for entry in entries(config)}
+    if found & QUANTIZED:
         raise ModelError(f"{path}: quantization-aware layers cannot be stripped; give the model from before quantize_model")
     keras = require(flavor.value, "tf")
     try:
-        if found & _WRAPPERS:
+        if found & WRAPPERS:
             return _load_wrapped(keras, path)
         return keras.models.load_model(path, compile=False, **({"safe_mode": False} if trust else {}))
-    except (ValueError, TypeError, KeyError, OSError, ImportError, AttributeError) as err:
+    except Exception as err:  # Keras raises whatever building the layers of a damaged configuration meets
         reason = str(err).strip().splitlines()[0][:300] if str(err).strip() else type(err).__name__
         raise ModelError(f"{path}: {flavor.value} cannot load it: {reason}") from err
 
@@ -125,6 +76,7 @@ def read_config(path: Path) -> tuple[dict[str, Any], Flavor]:
         raise ModelError(f"{path}: a {sniff(path)} file is no Keras model; stages need a .keras or .h5 file")
     try:
         if zipfile.is_zipfile(path):
+            check_archive(path, ModelError)
             with zipfile.ZipFile(path) as archive:
                 config = json.loads(archive.read("config.json"))
                 version = json.loads(archive.read("metadata.json"))["keras_version"]
@@ -136,54 +88,19 @@ def read_config(path: Path) -> tuple[dict[str, Any], Flavor]:
                     raise ModelError(f"{path}: holds weights without an architecture; save the whole model")
                 config = json.loads(file.attrs["model_config"])
                 version = file.attrs.get("keras_version", "2")
+        if not isinstance(config, dict):
+            raise ModelError(f"{path}: its architecture is no object of JSON")
         return config, Flavor.KERAS3 if int(str(version).partition(".")[0]) >= 3 else Flavor.TF_KERAS
-    except (KeyError, ValueError, TypeError, OSError, zipfile.BadZipFile, RecursionError) as err:
+    except ModelError:
+        raise
+    except Exception as err:  # a missing key, a nesting too deep, and whatever h5py and zipfile meet in damaged files
         raise ModelError(f"{path}: not a readable Keras model ({type(err).__name__}: {str(err)[:200]})") from None
 
 
-def check_safe(path: Path, config: dict[str, Any]) -> None:
-    """Raise ModelError where loading or running the configuration could execute code that the file names."""
-    for entry in _entries(config):
-        name, module = str(entry["class_name"]), str(entry.get("module") or "keras.layers")
-        registered = str(entry.get("registered_name") or "")
-        if name in _WRAPPERS | _QUANTIZED:
-            continue
-        if name in _RUNS_CODE:
-            raise ModelError(f"{path}: the {name} layer {_layer_name(entry)} holds code; run with --trust if you trust the file")
-        package, *parts = [part for part in module.split(".") if part != "src"]
-        known = package in ("keras", "tf_keras") and (not parts or parts[0] in _KERAS_PARTS)
-        if not known or (">" in registered and not registered.startswith("keras")):
-            raise ModelError(
-                f"{path}: {registered or f'{module}.{name}'} {_layer_name(entry)} is a custom class; its code is run only "
-                "with --trust, from a package on PYTHONPATH"
-            )
-        if name == "TFOpLambda" and not _known_operation(str(entry["config"].get("function"))):
-            raise ModelError(
-                f"{path}: the layer {_layer_name(entry)} calls tf.{entry['config'].get('function')}, which is no plain tensor function; "
-                "run with --trust if you trust the file"
-            )
-
-
-def _entries(node: Any) -> Iterator[dict[str, Any]]:
-    """Every serialized object in a configuration, however deep; compilation settings are never loaded and left out."""
-    stack = [node]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, dict):
-            if isinstance(node.get("class_name"), str) and "config" in node:
-                yield node
-            stack.extend(value for key, value in node.items() if key != "compile_config")
-        elif isinstance(node, list):
-            stack.extend(node)
-
-
-def _layer_name(entry: dict[str, Any]) -> str:
-    config = entry["config"]
-    return repr(config.get("name", "")) if isinstance(config, dict) else ""
-
-
-def _known_operation(function: str) -> bool:
-    return function.startswith(_TF_OPERATIONS) or function in _TF_FUNCTIONS
+def refuse_unsafe(path: Path, progress: Progress) -> None:
+    """What `load` refuses, without a framework; runs in a child process, because libhdf5 reads .h5 files."""
+    check_safe(path, read_config(path)[0])
+    check_weights(path)
 
 
 def _load_wrapped(keras: Any, path: Path) -> Any:

@@ -18,7 +18,7 @@ from toolchain.fidelity.engines import Answers
 from toolchain.fidelity.findings import Anomaly, EngineDifference, FileLayers, Rung
 from toolchain.fidelity.keras_names import Names, names
 from toolchain.fidelity.layers import blame, layer_errors, short
-from toolchain.fidelity.matching import match, unmatched
+from toolchain.fidelity.matching import Match, match, unmatched
 from toolchain.fidelity.onnx_walk import OnnxWalk
 from toolchain.fidelity.sites import Walk
 from toolchain.fidelity.tflite_walk import TfliteWalk
@@ -203,20 +203,37 @@ def differ(job: DifferJob, progress: Progress) -> list[EngineDifference]:
     return engines.differences(job.name, {e: Answers(str(f["runtime"]), f["outputs"], f["stored"]) for e, f in files.items()})
 
 
+class Walked(msgspec.Struct, frozen=True):
+    """A file and its model taken apart on the same examples, and which site is which."""
+
+    examples: int
+    reference: Walk
+    walk: Walk
+    matches: dict[int, Match]
+    called: dict[int, str]
+    """What the model's sites are called, by their places."""
+
+
+def walked(job: LayersJob, most: int = LAYER_EXAMPLES) -> Walked:
+    """Take both apart on the first examples. Raises ModelError."""
+    inputs = _few(job, most)
+    reference, walk = _walk(job.reference.path, inputs), _walk(job.path, inputs)
+    called = {place: job.reference.names.get(place, short(site.name)) for place, site in enumerate(reference.sites)}
+    return Walked(len(inputs[0]), reference, walk, match(reference.sites, walk.sites, (reference.output, walk.output)), called)
+
+
 def layers(job: LayersJob, progress: Progress) -> FileLayers:
     """Every layer of a file against the model, and the one to blame. Raises ModelError."""
     progress(f"{job.name}: layers", 0, 0)
-    inputs = _few(job)
-    reference, walk = _walk(job.reference.path, inputs), _walk(job.path, inputs)
-    matches = match(reference.sites, walk.sites, (reference.output, walk.output))
-    called = {place: job.reference.names.get(place, short(site.name)) for place, site in enumerate(reference.sites)}
+    found = walked(job)
+    reference, walk, matches, called = found.reference, found.walk, found.matches, found.called
     rows, notes = layer_errors(reference, walk, matches, called)
     mine = {place: called[found.reference] for place, found in matches.items()}
     first = frozenset(place for place, found in matches.items() if found.channels_first)
     missing = unmatched(reference.sites, {found.reference for found in matches.values()})
     extra = unmatched(walk.sites, set(matches))
     return FileLayers(
-        job.name, len(inputs[0]), tuple(rows), blame(rows, len(missing)), tuple(anomalies(walk.sites, mine, first)),
+        job.name, found.examples, tuple(rows), blame(rows, len(missing)), tuple(anomalies(walk.sites, mine, first)),
         tuple(called[place] for place in missing), tuple(walk.sites[place].name for place in extra),
         (*walk.notes, *notes),
     )  # fmt: skip
@@ -229,11 +246,11 @@ def model_anomalies(job: LayersJob, progress: Progress) -> list[Anomaly]:
     return list(anomalies(sites, {place: job.reference.names.get(place, short(site.name)) for place, site in enumerate(sites)}))
 
 
-def _few(job: LayersJob) -> list[Array]:
-    """The first examples, as many as memory allows."""
+def _few(job: LayersJob, most: int = LAYER_EXAMPLES) -> list[Array]:
+    """The first examples, as many as memory allows and at most `most`."""
     inputs = _inputs(job.inputs)
     one = sum(site.values.size for site in _walk(job.reference.path, [x[:1] for x in inputs]).sites)
-    return [x[: max(1, min(LAYER_EXAMPLES, LAYER_VALUES // one))] for x in inputs]
+    return [x[: max(1, min(most, LAYER_VALUES // one))] for x in inputs]
 
 
 def _walk(path: Path, inputs: list[Array]) -> Walk:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,11 @@ import numpy as np
 
 from toolchain.errors import ModelError
 from toolchain.optional import require
+from toolchain.untrusted import check_plain, check_size
+
+CHUNK = 1 << 20
+_INVALID = (ValueError, TypeError, RuntimeError, KeyError, IndexError, OverflowError, MemoryError)
+"""What reading a file raises whose parts do not fit together."""
 
 
 class OnnxFile(msgspec.Struct, frozen=True):
@@ -31,18 +37,20 @@ class OnnxFile(msgspec.Struct, frozen=True):
     def read(cls, path: Path) -> OnnxFile:
         """Raises ModelError for a file that onnx cannot check, and for external data, which could name any path."""
         onnx = require("onnx", "onnx")
+        model = _parsed(path)
         try:
-            model = onnx.load(path, load_external_data=False)
-            if any(t.data_location == onnx.TensorProto.EXTERNAL for t in model.graph.initializer):
-                raise ModelError(f"{path}: weights in other files are not read; save one file")
             onnx.checker.check_model(model)
-            model = onnx.shape_inference.infer_shapes(model)
-        except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ValueError, TypeError, RuntimeError) as err:
-            raise ModelError(f"{path}: not a valid .onnx file ({str(err).strip().splitlines()[0][:160]})") from None
-        except Exception as err:  # protobuf's DecodeError has no stable place to import it from
-            if type(err).__name__ != "DecodeError":
+            return cls._of(path, onnx.shape_inference.infer_shapes(model))
+        except _INVALID as err:
+            raise ModelError(f"{path}: not a valid .onnx file ({_first_line(err)})") from None
+        except Exception as err:  # onnx raises its own errors of C++, which share no base class
+            if type(err).__module__.partition(".")[0] != "onnx":
                 raise
-            raise ModelError(f"{path}: not a whole .onnx file") from None
+            raise ModelError(f"{path}: not a valid .onnx file ({_first_line(err)})") from None
+
+    @classmethod
+    def _of(cls, path: Path, model: Any) -> OnnxFile:
+        onnx = require("onnx", "onnx")
         graph = model.graph
         constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
         scales = {name for node in graph.node if node.op_type in ("QuantizeLinear", "DequantizeLinear") for name in node.input[1:]}
@@ -67,6 +75,53 @@ class OnnxFile(msgspec.Struct, frozen=True):
             max(entry.version for entry in model.opset_import if not entry.domain),
             _scheme(graph, constants),
         )
+
+
+def check_whole(path: Path) -> None:
+    """Raise ModelError where a file keeps weights in other files: it could name any of the user's.
+
+    Every reference to a file has the key "location" (onnx.proto, TensorProto.external_data), so that a file without the
+    word is not parsed: a runner calls this, whose memory is measured.
+    """
+    with path.open("rb") as file:
+        tail = b""
+        while chunk := file.read(CHUNK):
+            if b"location" in tail + chunk:
+                _parsed(path)
+                return
+            tail = chunk[-len(b"location") :]
+
+
+def _parsed(path: Path) -> Any:
+    """The model, without what lies in other files. Raises ModelError where something does."""
+    onnx = require("onnx", "onnx")
+    check_plain(path, ModelError)
+    check_size(path.stat().st_size, str(path), ModelError)
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except Exception as err:  # protobuf's DecodeError has no stable place to import it from
+        if type(err).__name__ != "DecodeError":
+            raise
+        raise ModelError(f"{path}: not a whole .onnx file") from None
+    if any(t.data_location == onnx.TensorProto.EXTERNAL or t.external_data for t in _tensors(model)):
+        raise ModelError(f"{path}: weights in other files are not read; save one file")
+    return model
+
+
+def _tensors(message: Any) -> Iterator[Any]:
+    """Every tensor of a model, in branches, functions and attributes, too."""
+    waiting = [message]
+    while waiting:
+        message = waiting.pop()
+        if message.DESCRIPTOR.name == "TensorProto":
+            yield message
+        for field, value in message.ListFields():
+            if field.message_type is not None:
+                waiting += [value] if hasattr(value, "DESCRIPTOR") else value
+
+
+def _first_line(err: Exception) -> str:
+    return (str(err).strip().splitlines() or [type(err).__name__])[0][:160]
 
 
 def _scheme(graph: Any, constants: dict[str, Any]) -> str:

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import msgspec
 
-from toolchain import attempts, cache, delivery, jobs, keras_models, measurement, recipe, report, target
+from toolchain import attempts, cache, delivery, jobs, measurement, recipe, report, target
 from toolchain.artifact import Artifact, Format
 from toolchain.errors import ToolchainError
 from toolchain.files import digest, write
+from toolchain.gate.judge import judged
+from toolchain.layer_reports import Exported
 from toolchain.measure.size import size
-from toolchain.page import render
+from toolchain.page.render import render
 from toolchain.prepared_data import open_data
 from toolchain.stage import Export
 from toolchain.steps import Run
@@ -46,7 +48,8 @@ def run(
     artifact = Artifact.of(model)
     plan.check_accepts(model, artifact.format)
     if artifact.format is Format.KERAS and not trust:
-        keras_models.check_safe(model, keras_models.read_config(model)[0])
+        with Worker(progress) as worker:
+            worker.call("toolchain.keras_models:refuse_unsafe", model, type(None), model.name, limit_s)
     exports = _exports(plan)
     possible = [*(name for one in plan.attempts for name in (one.product, one.alternative)), *(export.name for export in exports)]
     delivery.check_free(out, [*possible, *([delivery.MODEL] if plan.all_stages else []), *delivery.REPORTS])
@@ -61,30 +64,32 @@ def run(
         if plan.attempts:
             choice = attempts.choose(work, final, chosen)
             final = choice.chosen.model
-            made += [Product(name, one.attempt.export, one.file.path) for name, one in choice.files.items()]
+            made += [Product(name, one.attempt.export, one.file.path, one.model.path) for name, one in choice.files.items()]
         for export in (e for e in exports if e.name not in work.chosen):
             if choice and (why := attempts.without_source(export, choice)):
                 work.skipped.append(report.Skipped(export.name, "export", why))
                 continue
             try:
-                made.append(Product(export.name, export, work.export(export, final).path))
+                begin = work.start if export.of == "original" else final
+                made.append(Product(export.name, export, work.export(export, final).path, begin.path))
             except ToolchainError as err:
                 if choice is None:
                     raise
                 work.skipped.append(report.Skipped(export.name, "export", str(err)))  # the chosen file stands
+        layers = work.layers([Exported(one.name, one.path, one.model) for one in made if one.export.produces is Format.TFLITE])
     measured = _measured(work, [one for one in made if not _is_package(one.export)], outputs, chosen, options, progress)
-    rows = {row.name: row for row in measured.artifacts}
+    rows = {row.name: msgspec.structs.replace(row, layers=layers.get(row.name, ())) for row in measured.artifacts}
     rows |= {one.name: _packaged(one, rows) for one in made if _is_package(one.export)}
     work.skipped += [report.Skipped(one.name, "accuracy and latency", PACKAGE) for one in made if _is_package(one.export)]
-    found = _report(work, original, measured, [rows[one.name] for one in made], choice.reports if choice else ())
+    found = judged(_report(work, original, measured, [rows[one.name] for one in made], choice.reports if choice else ()), plan.gate)
     changed = final != work.start
-    delivery.remove_stale(out, {*rows, *([delivery.MODEL] if changed else [])})
-    for one in made:
-        delivery.put(one.path, out / one.name)
-    if changed:
-        delivery.put(final.path, out / delivery.MODEL)
-    write(out / "report.html", render(found).encode())
-    write(out / "report.json", report.dumps(found))
+    files = {one.name: one.path for one in made} | ({delivery.MODEL: final.path} if changed else {})
+    with delivery.announced(out, files):
+        delivery.remove_stale(out, files)
+        for name, path in files.items():
+            delivery.put(path, out / name)
+        write(out / "report.html", render(found).encode())
+        write(out / "report.json", report.dumps(found))
     return found
 
 
@@ -94,6 +99,8 @@ class Product(msgspec.Struct, frozen=True):
     name: str
     export: Export
     path: Path
+    model: Path
+    """What it was exported from."""
 
 
 def _measured(

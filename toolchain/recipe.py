@@ -11,11 +11,11 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from toolchain import registry
+from toolchain import registry, untrusted
 from toolchain.artifact import Format
 from toolchain.data import DataSettings
 from toolchain.errors import RecipeError
-from toolchain.gate.limits import Limits
+from toolchain.gate.limits import Limits, from_tables, tables_of
 from toolchain.settings import build, suggest
 from toolchain.stage import Export, Stage
 
@@ -85,13 +85,13 @@ class _Tables(msgspec.Struct, frozen=True):
     stage: tuple[dict[str, Any], ...] = ()
     attempt: tuple[dict[str, Any], ...] = ()
     export: tuple[dict[str, Any], ...] = ()
-    gate: tuple[dict[str, Any], ...] | dict[str, Any] = ()
+    gate: Any = ()
 
 
 class _AttemptTable(msgspec.Struct, frozen=True):
     """An `[[attempt]]` as it is written."""
 
-    name: Annotated[str, msgspec.Meta(pattern="^[a-z0-9_]+$")]
+    name: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_]+\Z")]
     export: dict[str, Any]
     stage: tuple[dict[str, Any], ...] = ()
     needs: tuple[Literal["float32", "float16", "int8", "uint8", "int16"], ...] = ()
@@ -124,13 +124,25 @@ def path_of(name: str) -> Path:
 def load(name: str, changes: Sequence[str] = ()) -> Recipe:
     """Read a recipe by name or path and apply `stage.key=value` changes. Raises RecipeError."""
     path = path_of(name)
-    try:
-        table = tomllib.loads(path.read_text())
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
-        raise RecipeError(f"{path}: {err}") from None
+    table = untrusted.table(path, RecipeError)
     for change in changes:
         _apply(table, change)
     return from_table(table, path)
+
+
+def load_gate(name: str) -> tuple[Limits, ...]:
+    """Only the limits of a recipe, or of a .toml file that holds nothing else. Raises RecipeError."""
+    path = path_of(name)
+    return from_tables(untrusted.table(path, RecipeError).get("gate", []), str(path))
+
+
+def limits_of(changes: Sequence[str]) -> tuple[Limits, ...]:
+    """One table of limits from the command line: `max_bytes=300000`, `baseline.max_bytes=1.02`. Raises RecipeError."""
+    table: dict[str, Any] = {}
+    for change in changes:
+        place, value = _change("--limit", change, "limit=value", "max_accuracy_drop=0.01")
+        _limit(table, place, value)
+    return from_tables(table, "--limit")
 
 
 def from_table(table: Mapping[str, Any], path: Path) -> Recipe:
@@ -155,8 +167,7 @@ def from_table(table: Mapping[str, Any], path: Path) -> Recipe:
         if export.name in seen:
             raise RecipeError(f"{path}: export[{index}] writes {export.name} a second time; take it out or change its settings")
         seen.add(export.name)
-    tables = (raw.gate,) if isinstance(raw.gate, dict) else raw.gate
-    gate = tuple(build(Limits, entry, f"{path}: gate[{i}]", RecipeError) for i, entry in enumerate(tables))
+    gate = from_tables(raw.gate, str(path))
     return Recipe(path.stem, raw.description, raw.seed, data, stages, exports, attempts, budget, gate)
 
 
@@ -185,27 +196,41 @@ def _plug_in(kind: str, entry: Mapping[str, Any], where: str) -> Any:
     return build(cls, {key: value for key, value in entry.items() if key != "use"}, where, RecipeError)
 
 
-def _apply(table: dict[str, Any], change: str) -> None:
-    """Write `prune.sparsity=0.9`, `data.scale=1/255` or `seed=1` into a recipe's table."""
+def _change(option: str, change: str, form: str, example: str) -> tuple[str, Any]:
+    """The place and the value of `place=value`; what is no TOML is text."""
     place, equals, text = change.partition("=")
-    *owner, key = place.split(".", 1) if "." in place else (place,)
-    if not equals or not key:
-        raise RecipeError(f"--set {change}: write stage.key=value, for example --set prune.sparsity=0.9")
+    if not equals or not place or place.endswith("."):
+        raise RecipeError(f"{option} {change}: write {form}, for example {option} {example}")
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
+        return place, tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        value = text
+        return place, text
+
+
+def _apply(table: dict[str, Any], change: str) -> None:
+    """Write `prune.sparsity=0.9`, `data.scale=1/255`, `gate.max_bytes=300000` or `seed=1` into a recipe's table."""
+    place, value = _change("--set", change, "stage.key=value", "prune.sparsity=0.9")
+    *owner, key = place.split(".", 1)
     if not owner:
         table[key] = value
     elif owner[0] == "data":
         table.setdefault("data", {})[key] = value
+    elif owner[0] == "gate":
+        for limits in tables_of(table.setdefault("gate", {}), f"--set {change}"):
+            _limit(limits, key, value)
     else:
         attempts = table.get("attempt", ())
         tried = [step for attempt in attempts for step in (*attempt.get("stage", ()), attempt.get("export", {}))]
         steps = [*table.get("stage", ()), *tried, *table.get("export", ())]
         chosen = [step for step in steps if step.get("use") == owner[0]]
         if not chosen:
-            known = ["data", *dict.fromkeys(str(step.get("use")) for step in steps)]
+            known = ["data", "gate", *dict.fromkeys(str(step.get("use")) for step in steps)]
             raise RecipeError(f"--set {change}: the recipe has no {owner[0]!r}; {suggest(owner[0], known)}")
         for step in chosen:
             step[key] = value
+
+
+def _limit(table: dict[str, Any], place: str, value: Any) -> None:
+    """Write `max_bytes` or `baseline.max_bytes` into a table of limits."""
+    inner = place.removeprefix("baseline.")
+    (table if inner == place else table.setdefault("baseline", {}))[inner] = value

@@ -7,7 +7,7 @@ import pkgutil
 from typing import Any
 
 from toolchain.errors import ToolchainError
-from toolchain.settings import suggest
+from toolchain.settings import shortened, suggest
 
 
 def names(package: str) -> list[str]:
@@ -20,7 +20,7 @@ def find(package: str, name: Any, where: str, error: type[ToolchainError]) -> ty
     """The plug-in class of `toolchain.<package>.<name>`: the one class there whose tag is the file's name."""
     known = names(package)
     if name not in known:
-        raise error(f"{where} = {name!r}: no such name in {package}; {suggest(str(name), known)}")
+        raise error(f"{where} = {shortened(name)}: no such name in {package}; {suggest(shortened(name), known)}")
     module = importlib.import_module(f"toolchain.{package}.{name}")
     return next(
         cls

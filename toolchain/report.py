@@ -6,6 +6,7 @@ Every number carries how it came about: `measured` on this host, or, for a targe
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -13,8 +14,12 @@ import msgspec
 
 from toolchain.emulator import EmulatorResult
 from toolchain.errors import ToolchainError
+from toolchain.untrusted import read
 
 SCHEMA: Final = 1
+REPORT_BYTES: Final = 1 << 28
+"""The largest report that is read; one of 30 artifacts and 200 layers has 4 MB."""
+PICTURE: Final = re.compile("data:image/png;base64,[A-Za-z0-9+/=]+")
 
 
 class HostFacts(msgspec.Struct, frozen=True):
@@ -134,6 +139,11 @@ class TargetReport(msgspec.Struct, frozen=True):
     results: tuple[EmulatorResult, ...]
     notes: tuple[str, ...] = ()
     """What does not decide the fit, but a reader of the numbers should know."""
+    title: str = ""
+    """The device in words: `STM32F746G-DISCO (Cortex-M7, 216 MHz)`."""
+    device_flash_bytes: int | None = None
+    device_sram_bytes: int | None = None
+    """What the device has, reserved parts included; None where the model lies elsewhere."""
 
 
 class ArtifactReport(msgspec.Struct, frozen=True):
@@ -277,11 +287,22 @@ def dumps(value: Any) -> bytes:
 
 
 def load(path: Path) -> Report:
-    """Read a report.json. Raises ToolchainError where it is none, or one of another schema."""
+    """Read a report.json. Raises ToolchainError where it is none, one of another schema, or one that leads to other folders.
+
+    Reports come from elsewhere, too: whoever reads one finds only names of files beside it and pictures in it.
+    """
+    content = read(path, REPORT_BYTES, ToolchainError)
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Report)
-    except (OSError, msgspec.DecodeError) as err:
+        found = msgspec.json.decode(content, type=Report)
+    except (msgspec.DecodeError, RecursionError, ValueError) as err:
         raise ToolchainError(f"{path}: not a report of schema {SCHEMA} ({err})") from None
+    for row in found.artifacts:
+        for name in (row.name, row.path):
+            if name in ("", ".", "..") or "\0" in name or Path(name).name != name:
+                raise ToolchainError(f"{path}: {name!r} is no name of a file beside the report")
+    if foreign := [index for index, uri in found.pictures.items() if not PICTURE.fullmatch(uri)]:
+        raise ToolchainError(f"{path}: the picture of example {foreign[0]} is no PNG in the report itself")
+    return found
 
 
 def json_schema() -> dict[str, Any]:

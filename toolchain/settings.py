@@ -7,6 +7,7 @@ one and the failure is worded here.
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Mapping
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
@@ -17,6 +18,13 @@ from toolchain.errors import ToolchainError
 
 T = TypeVar("T", bound=msgspec.Struct)
 
+LONGEST = 200
+"""Characters of a rejected value that a message shows."""
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = LONGEST
+_SHORT.maxdict = _SHORT.maxlist = _SHORT.maxtuple = 20
+
 
 def build(cls: type[T], table: Mapping[str, Any], where: str, error: type[ToolchainError]) -> T:
     """Make a `cls` from `table`; `where` is the path of the table in its file, for messages.
@@ -26,16 +34,16 @@ def build(cls: type[T], table: Mapping[str, Any], where: str, error: type[Toolch
     fields = {field.encode_name: field for field in msgspec.structs.fields(cls)}
     for key in table:
         if key not in fields:
-            raise error(f"{where}: no key {key!r}; {suggest(key, fields)}")
+            raise error(f"{where}: no key {shortened(key)}; {suggest(key, fields)}")
     values = {}
     for key, field in fields.items():
         if key in table:
             try:
                 values[field.name] = msgspec.convert(table[key], field.type)
-            except msgspec.ValidationError as err:
+            except (msgspec.ValidationError, RecursionError) as err:
                 choices = literal_choices(field.type)
                 why = f"choose from {', '.join(map(str, choices))}" if choices else str(err)
-                raise error(f"{where}.{key} = {table[key]!r}: {why}") from None
+                raise error(f"{where}.{key} = {shortened(table[key])}: {why}") from None
         elif field.required:
             raise error(f"{where}: the key {key!r} is missing")
     try:
@@ -44,9 +52,15 @@ def build(cls: type[T], table: Mapping[str, Any], where: str, error: type[Toolch
         raise error(f"{where}: {err}") from None
 
 
+def shortened(value: Any) -> str:
+    """A value as a message shows it: bounded, whatever a hostile file put there."""
+    text = _SHORT.repr(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+
+
 def suggest(wrong: str, known: Mapping[str, Any] | list[str]) -> str:
     """Word the choices for a name that does not exist, with the nearest one first."""
-    near = difflib.get_close_matches(wrong, list(known), n=1)
+    near = difflib.get_close_matches(wrong[:LONGEST], list(known), n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return f"{hint}choose from {', '.join(known)}"
 

@@ -9,12 +9,13 @@ from typing import Any
 
 import msgspec
 
-from toolchain import cache, jobs, judging, recipe, report
+from toolchain import cache, jobs, judging, layer_reports, recipe, report
 from toolchain.artifact import Artifact
 from toolchain.data import Dataset
+from toolchain.errors import ToolchainError
 from toolchain.files import digest
 from toolchain.measure.drop import Drop
-from toolchain.stage import Export, Outcome, Stage
+from toolchain.stage import Export, Note, Outcome, Stage
 from toolchain.worker import Worker
 
 
@@ -58,7 +59,7 @@ class Run:
         result = msgspec.convert(found.result, kind)
         if any(step.name == name for step in self.steps):
             return result
-        outcome = result if isinstance(result, Outcome) else Outcome(getattr(result, "notes", ()))
+        outcome = result if isinstance(result, Outcome) else Outcome(getattr(result, "notes", ()), getattr(result, "used", {}))
         self.steps.append(report.StepReport(name, round(found.seconds, 3), known, outcome.examples, outcome.details))
         self.skipped += [report.Skipped(name, note.what, note.reason) for note in outcome.notes]
         return result
@@ -124,6 +125,31 @@ class Run:
 
     def _judgement(self, file: Path, reference: Path) -> judging.JudgeJob:
         return judging.JudgeJob(file, reference, self.data, self.plan.data.synthetic, self.plan.seed, self.trust)
+
+    def layers(self, files: Sequence[layer_reports.Exported]) -> dict[str, tuple[report.LayerReport, ...]]:
+        """Every operator of .tflite files, by the file's name."""
+        if not files:
+            return {}
+        entry = cache.key("layers", self.start.entry, [(one.name, digest(one.path), digest(one.model)) for one in files])
+
+        def call(compared: bool) -> layer_reports.LayerReports:
+            job = layer_reports.LayerReportsJob(
+                self.model.path, tuple(files), self.data, self.plan.data.synthetic, self.plan.seed, self.trust, compared
+            )
+            found: layer_reports.LayerReports = self.worker.call(
+                "toolchain.layer_reports:layer_reports", job, layer_reports.LayerReports, "layers", self.limit_s
+            )
+            return found
+
+        def work(_: Path) -> layer_reports.LayerReports:
+            try:
+                return call(compared=True)
+            except (ToolchainError, RuntimeError) as err:  # evidence beside the files: they stand without it, whatever is wrong here
+                why = Note("names and errors of layers, channels before", str(err).splitlines()[-1])
+                return msgspec.structs.replace(call(compared=False), notes=(why,))
+
+        found: layer_reports.LayerReports = self.cached("layers", entry, layer_reports.LayerReports, work)
+        return found.files
 
     def _step(
         self, kind: str, step: Stage | Export, model: Path, out: Path, source: Path | None = None, limit_s: float | None = None

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import difflib
 import importlib.resources
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
-from toolchain import registry
+from toolchain import registry, untrusted
 from toolchain.device import Cpu, Device, Memory, Npu, Runtime, Speed
 from toolchain.emulator import Emulator
 from toolchain.errors import TargetError
@@ -80,11 +79,7 @@ def path_of(name: str) -> Path:
 def load(name: str) -> Target:
     """A target by name, or by the path of its file. Raises TargetError."""
     path = path_of(name)
-    try:
-        table = tomllib.loads(path.read_text())
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
-        raise TargetError(f"{path}: {err}") from None
-    return from_table(table, str(path))
+    return from_table(untrusted.table(path, TargetError), str(path))
 
 
 def from_table(table: Mapping[str, Any], where: str) -> Target:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
 import msgspec
 
-from toolchain.emulator import EmulatorResult, Layer
+from toolchain.emulator import NEAREST, EmulatorResult, How
 from toolchain.report import ArtifactReport, TargetReport, percent
 
-NEAREST = ("corstone", "cortex_m", "aarch64", "tflm")
-"""Emulators that execute, those nearest to the device first: its own runtime, its instructions, then this host."""
+EVIDENCE: tuple[How, ...] = ("executed", "vendor", "estimated", "published")
+"""How milliseconds come about, the best evidence first."""
 
 FITS = {True: "yes", False: "no", None: "unknown"}
 
@@ -31,12 +29,9 @@ class TargetRow(msgspec.Struct, frozen=True):
 
 def row(artifact: ArtifactReport, on: TargetReport) -> TargetRow:
     """One artifact on one target."""
-    executed = sorted((r for r in on.results if r.status == "ok" and r.emulator in NEAREST), key=lambda r: NEAREST.index(r.emulator))
-    outputs = next((f"{r.comparison} ({r.emulator})" for r in executed if r.comparison), "")
-    accuracy = next(
-        (f"{percent(artifact.metric, r.accuracy)} on {r.examples} ({r.emulator})" for r in executed if r.accuracy is not None), ""
-    )
-    instructions = next((f"{r.instructions:,} ({r.emulator})" for r in executed if r.instructions is not None), "")
+    outputs = next((f"{r.comparison} ({r.emulator})" for r in nearest(on) if r.comparison), "")
+    accuracy = next((f"{percent(artifact.metric, r.accuracy)} on {r.examples} ({r.emulator})" for r in scored(on)), "")
+    instructions = next((f"{r.instructions:,} ({r.emulator})" for r in counted(on)), "")
     return TargetRow(
         artifact.name,
         on.target,
@@ -50,11 +45,36 @@ def row(artifact: ArtifactReport, on: TargetReport) -> TargetRow:
     )
 
 
+def nearest(on: TargetReport) -> list[EmulatorResult]:
+    """What ran there, the emulator nearest to the device first."""
+    return sorted((r for r in on.results if r.status == "ok" and r.emulator in NEAREST), key=lambda r: NEAREST.index(r.emulator))
+
+
+def counted(on: TargetReport) -> list[EmulatorResult]:
+    """Those of them that counted instructions."""
+    return [result for result in nearest(on) if result.instructions is not None]
+
+
+def scored(on: TargetReport) -> list[EmulatorResult]:
+    """Those of them that scored their answers."""
+    return [result for result in nearest(on) if result.accuracy is not None]
+
+
+def timed(on: TargetReport) -> list[EmulatorResult]:
+    """What tells milliseconds on the device, the best evidence first, else in the target's order."""
+    return sorted((result for result in on.results if result.status == "ok" and result.ms is not None), key=lambda r: EVIDENCE.index(r.how))
+
+
+def origin(result: EmulatorResult) -> str:
+    """How a number came about: `estimated: x-cube-ai-8.1.0/cortex-m7`, `executed: cortex_m`."""
+    return f"{result.how}: {result.profile or result.emulator}"
+
+
 def _first_milliseconds(on: TargetReport) -> str:
-    """Of several engines the first that the target names; the others follow below the table."""
-    timed = [result for result in on.results if result.ms is not None]
-    more = f" (and {len(timed) - 1} more below)" if len(timed) > 1 else ""
-    return f"{milliseconds(timed[0])}, {timed[0].how}: {timed[0].profile}{more}" if timed else ""
+    """Of several the best evidence; the others follow below the table."""
+    results = timed(on)
+    more = f" (and {len(results) - 1} more below)" if len(results) > 1 else ""
+    return f"{milliseconds(results[0])}, {origin(results[0])}{more}" if results else ""
 
 
 def milliseconds(result: EmulatorResult) -> str:
@@ -79,42 +99,3 @@ def findings(result: EmulatorResult) -> str:
         "" if result.ms is None else f"{milliseconds(result)} ms by {result.profile}",
     ]
     return f"{result.emulator}, {result.how}: {', '.join(filter(None, parts))}"
-
-
-class LayerTable(msgspec.Struct, frozen=True):
-    """What the layers of files with the same operators cost on one emulator of a target."""
-
-    target: str
-    emulator: str
-    profile: str | None
-    unit: str
-    how: str
-    files: tuple[str, ...]
-    rows: tuple[tuple[Layer, ...], ...]
-    """Of each operator, its cost in every file."""
-
-
-def layer_tables(artifacts: Sequence[ArtifactReport]) -> list[LayerTable]:
-    """Files side by side, so that what pruning saved shows layer by layer."""
-    columns: dict[tuple[str, str, str | None, str, str, tuple[str, ...]], list[tuple[str, tuple[Layer, ...]]]] = {}
-    for artifact in artifacts:
-        for on in artifact.targets:
-            for result in on.results:
-                for unit, layers in _layers(result):
-                    kinds = tuple(layer.operator for layer in layers)
-                    key = (on.target, result.emulator, result.profile, unit, result.how, kinds)
-                    columns.setdefault(key, []).append((artifact.name, layers))
-    return [
-        LayerTable(*key[:5], tuple(name for name, _ in found), tuple(zip(*(layers for _, layers in found), strict=True)))
-        for key, found in columns.items()
-    ]
-
-
-def _layers(result: EmulatorResult) -> Iterator[tuple[str, tuple[Layer, ...]]]:
-    yield from (
-        (unit, layers)
-        for unit, layers in (
-            ("instructions", result.instructions_per_layer), ("cycles", result.cycles_per_layer), ("ms", result.ms_per_layer),
-        )
-        if layers
-    )  # fmt: skip

@@ -15,13 +15,18 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from toolchain import untrusted
 from toolchain.data import Array
 from toolchain.errors import ModelError
+from toolchain.tflite_bounds import check_bounds
 
 DTYPES: dict[str, Any] = {
     "FLOAT32": np.float32, "FLOAT16": np.float16, "INT8": np.int8, "UINT8": np.uint8, "INT16": np.int16,
     "INT32": np.int32, "INT64": np.int64, "BOOL": np.bool_, "INT4": np.uint8,
 }  # fmt: skip
+
+LARGEST = 2**31 - 1
+"""Values in a tensor: runtimes count them in int32."""
 
 
 class Tensor(msgspec.Struct, frozen=True):
@@ -62,7 +67,7 @@ class TfliteFile(msgspec.Struct, frozen=True, dict=True):
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     subgraphs: int
-    _constants: dict[int, bytes]
+    _constants: dict[int, memoryview | bytes]
 
     @classmethod
     def read(cls, path: Path) -> TfliteFile:
@@ -70,15 +75,22 @@ class TfliteFile(msgspec.Struct, frozen=True, dict=True):
         from ai_edge_litert import schema_py_generated as schema
 
         try:
-            data = path.read_bytes()
+            data = untrusted.read(path, untrusted.memory_bytes(), ModelError)
+            check_bounds(data)
             model = schema.ModelT.InitFromPackedBuf(data, 0)
             graph = model.subgraphs[0]
             names = {value: key for key, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
             kinds = {value: key for key, value in vars(schema.TensorType).items() if isinstance(value, int)}
             codes = [_operator_name(code, names) for code in model.operatorCodes]
-            buffers = {i: _buffer(model.buffers[t.buffer], data) for i, t in enumerate(graph.tensors)}
-            constants = {i: content for i, content in buffers.items() if content}
+            buffers = {number: _buffer(model.buffers[number], data) for number in {t.buffer for t in graph.tensors}}
+            constants = {i: buffers[t.buffer] for i, t in enumerate(graph.tensors) if buffers[t.buffer]}
             tensors = tuple(_tensor(i, t, kinds, i in constants) for i, t in enumerate(graph.tensors))
+            for tensor in tensors:
+                _check_size(tensor, constants.get(tensor.index))
+            _check_indices((*_ints(graph.inputs), *_ints(graph.outputs)), 0, len(tensors))
+            for op in graph.operators or []:
+                _check_indices(_ints(op.inputs), -1, len(tensors))
+                _check_indices(_ints(op.outputs), 0, len(tensors))
             operators = tuple(
                 Operator(
                     codes[op.opcodeIndex],
@@ -108,6 +120,12 @@ class TfliteFile(msgspec.Struct, frozen=True, dict=True):
         values: Array = np.frombuffer(self._constants[tensor.index], DTYPES[tensor.dtype])
         return values if tensor.dtype == "INT4" else values.reshape(tensor.shape)
 
+    def nonzero(self, tensor: Tensor) -> int:
+        """How many values of a constant are not zero."""
+        stored = self.constant(tensor)
+        halves = (stored & 15, stored >> 4) if tensor.dtype == "INT4" else (stored,)
+        return sum(int(np.count_nonzero(half)) for half in halves)
+
     @cached_property
     def weights(self) -> tuple[Tensor, ...]:
         """Constants that were trained: kernels and biases, not the shapes and axes that operators carry as int32."""
@@ -125,8 +143,8 @@ class TfliteFile(msgspec.Struct, frozen=True, dict=True):
 
     @property
     def nonzero_parameters(self) -> int:
-        """Trained values that are not zero; int4 is counted in packed pairs and so only bounds it from below."""
-        return sum(int(np.count_nonzero(self.constant(t))) for t in self.weights)
+        """Trained values that are not zero."""
+        return sum(self.nonzero(t) for t in self.weights)
 
     @property
     def macs(self) -> int | None:
@@ -188,10 +206,26 @@ def _ints(values: Any) -> tuple[int, ...]:
     return () if values is None else tuple(int(value) for value in values)
 
 
-def _buffer(buffer: Any, data: bytes) -> bytes:
+def _buffer(buffer: Any, data: bytes) -> memoryview | bytes:
     if buffer.offset > 1:  # files over 2 GB keep their constants behind the flatbuffer
-        return data[buffer.offset : buffer.offset + buffer.size]
+        return memoryview(data)[buffer.offset : buffer.offset + buffer.size]
     return b"" if buffer.data is None else bytes(buffer.data)
+
+
+def _check_indices(indices: tuple[int, ...], first: int, count: int) -> None:
+    """Operators name their tensors by number; -1 stands for an input that is left out."""
+    if wrong := [index for index in indices if not first <= index < count]:
+        raise ValueError(f"an operator refers to tensor {wrong[0]} of {count}")
+
+
+def _check_size(tensor: Tensor, content: memoryview | bytes | None) -> None:
+    """A tensor has the size that its constant has, and no more values than int32 can count."""
+    if any(d < 0 for d in tensor.shape) or tensor.elements > LARGEST:
+        raise ValueError(f"tensor {tensor.index} has the shape {list(tensor.shape)}")
+    if content is not None and tensor.dtype in DTYPES:
+        stored = (tensor.elements + 1) // 2 if tensor.dtype == "INT4" else tensor.elements * np.dtype(DTYPES[tensor.dtype]).itemsize
+        if len(content) != stored:
+            raise ValueError(f"the constant {tensor.index} has {len(content)} B, its shape {list(tensor.shape)} has {stored}")
 
 
 def _tensor(index: int, tensor: Any, kinds: dict[int, str], constant: bool) -> Tensor:

@@ -8,8 +8,10 @@ make the parent run code.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import importlib
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -87,8 +89,9 @@ class Worker:
                 raise RuntimeError(f"{what} failed in its process:\n{body[0]}")
 
     def _start(self) -> None:
-        self._log = tempfile.NamedTemporaryFile(prefix="secateur-", suffix=".log")  # noqa: SIM115 (closed by _stop)
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed by _stop)
         self._pipe, theirs = Pipe()
+        lifeline, self._lifeline = os.pipe()
         environment = {
             "TF_CPP_MIN_LOG_LEVEL": "2",
             "TF_ENABLE_ONEDNN_OPTS": "1",  # TensorFlow leaves it off on CPUs without AVX-512, where it trains twice as fast, too
@@ -96,20 +99,24 @@ class Worker:
             "KERAS_BACKEND": "tensorflow",
         }
         self._child = subprocess.Popen(
-            [sys.executable, "-m", "toolchain.worker", str(theirs.fileno()), str(os.getpid())],
-            pass_fds=[theirs.fileno()],
+            [sys.executable, "-P", "-m", "toolchain.worker", str(theirs.fileno()), str(lifeline)],  # -P: no modules from this folder
+            pass_fds=[theirs.fileno(), lifeline],
+            process_group=0,  # what the child starts ends with it
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=self._log,
             env=environment | dict(os.environ),
         )
         theirs.close()
+        os.close(lifeline)
 
     def _stop(self) -> None:
         if self._child is not None:
-            self._child.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._child.pid, signal.SIGKILL)
             self._child.wait()
             self._pipe.close()
+            os.close(self._lifeline)
             self._log.close()
             self._child = None
 
@@ -117,7 +124,8 @@ class Worker:
         """Why the child is gone, with the last lines it printed."""
         assert self._child is not None
         code = self._child.wait()
-        tail = Path(self._log.name).read_text(errors="replace").strip().splitlines()[-3:]
+        self._log.seek(0)
+        tail = self._log.read().decode(errors="replace").strip().splitlines()[-3:]
         self._stop()
         cause = signal.Signals(-code).name if code < 0 else f"exit status {code}"
         return f"the process crashed ({cause}); its last words: {' | '.join(tail) or 'none'}"
@@ -134,7 +142,7 @@ def _serve(pipe: Connection) -> None:
             return
         try:
             module, _, name = function.partition(":")
-            with storage_errors(Path("the cache")):
+            with storage_errors():
                 job = getattr(importlib.import_module(module), name)
                 result = job(_decode(argument, next(iter(get_type_hints(job).values()))), progress)
             answer: tuple[Any, ...] = ("result", msgspec.to_builtins(result, enc_hook=str))
@@ -148,16 +156,32 @@ def _serve(pipe: Connection) -> None:
         pipe.send_bytes(msgspec.msgpack.encode(answer))
 
 
-def _die_with(parent: int) -> None:
-    """End this process when its parent is gone, whatever it is computing."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
+def _die_with(lifeline: int) -> None:
+    """End this process and all it started when the parent is gone, and with it the other end of `lifeline`.
+
+    On Linux the kernel does it, whatever is being computed: native code that keeps Python's lock would keep a thread waiting.
+    """
+    if hasattr(fcntl, "F_SETSIG"):
+        fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpgrp())
+        fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(lifeline, fcntl.F_SETFL, os.O_ASYNC)
+    os.read(lifeline, 1)
+    os.killpg(os.getpgrp(), signal.SIGKILL)
+
+
+def _bound_memory() -> None:
+    """No more than this machine has; and where memory runs out, this process goes before any other of the user's."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_DATA, (memory, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("500")
 
 
 def main() -> None:
     """Serve the parent on the connection whose file descriptor is the first argument."""
     threading.Thread(target=_die_with, args=(int(sys.argv[2]),), daemon=True).start()
+    _bound_memory()
     with contextlib.closing(Connection(int(sys.argv[1]))) as pipe:
         _serve(pipe)
 

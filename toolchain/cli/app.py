@@ -7,8 +7,25 @@ from typing import Annotated
 
 import typer
 
-from toolchain.cli import bench, c_source, cache, check, compare, demo, inspect, recipes, run, sensitivity, targets
+from toolchain.cli import (
+    bench,
+    c_source,
+    cache,
+    check,
+    compare,
+    demo,
+    gate,
+    inspect,
+    recipes,
+    release,
+    report,
+    run,
+    sensitivity,
+    targets,
+    verify,
+)
 from toolchain.errors import ToolchainError
+from toolchain.files import storage_errors, temporary_files
 
 app = typer.Typer(
     name="secateur",
@@ -18,8 +35,8 @@ app = typer.Typer(
     epilog="Start with: secateur demo   then: secateur run edge_int8 --model my.keras --data my.npz --out out",
 )
 for command in (
-    demo.demo, run.run, bench.bench, check.check, compare.compare, inspect.inspect, sensitivity.sensitivity,
-    targets.targets, recipes.recipes, cache.cache,
+    demo.demo, run.run, bench.bench, check.check, gate.gate, compare.compare, inspect.inspect, sensitivity.sensitivity,
+    report.report, release.release, verify.verify, targets.targets, recipes.recipes, cache.cache,
 ):  # fmt: skip
     app.command()(command)
 app.command("c-source")(c_source.c_source)
@@ -43,7 +60,11 @@ def _options(
 def main() -> None:
     """Run the command line."""
     try:
-        app()
+        with storage_errors(), temporary_files():
+            try:
+                app()
+            finally:
+                sys.stdout.flush()
     except ToolchainError as err:
         print(f"secateur: {err}", file=sys.stderr)
         sys.exit(2)

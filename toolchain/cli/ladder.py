@@ -88,8 +88,7 @@ def _layer(layer: LayerError) -> tuple[str, ...]:
     own = layer.own
     parts = ("", "", "", "")
     if own is not None:
-        alone = [value for value in (own.sqnr_db, own.channel_sqnr_db) if value is not None]
-        parts = (_db(min(alone, default=None)), _db(own.weights_db), _db(own.output_db), _db(own.inputs_db))
+        parts = (_db(layer.own_db), _db(own.weights_db), _db(own.output_db), _db(own.inputs_db))
     share = "" if layer.saturated is None else f"{layer.saturated:.2%}"
     channel = "" if layer.channel_sqnr_db is None and layer.sqnr_db is not None else _db(layer.channel_sqnr_db)
     return (layer.name, layer.operator, _db(layer.sqnr_db), channel, *parts, share)

@@ -30,6 +30,9 @@ def run(
     secateur run edge_int8 --model my.keras --data my.npz --target stm32f746 --out out
     secateur run static_w8a8 --model my.h5 --data photos/ --set data.scale=1/255 --out out
     secateur run edge_int8 --model my.keras --data my.npz --set prune.sparsity=0.9 --out out
+    secateur run edge_int8 --model my.keras --data my.npz --set gate.max_accuracy_drop=0.01 --out out
+
+    Exits with 3 where the recipe has a [gate] that is closed; the files and the report are written all the same.
     """
     from toolchain import pipeline
     from toolchain.cli import display
@@ -51,10 +54,10 @@ def run(
 
 
 def show(report: Report, out: Path) -> None:
-    """Print a finished run."""
+    """Print a finished run. Exits with 3 where its gate is closed."""
     import msgspec
 
-    from toolchain.cli import c_source, display
+    from toolchain.cli import c_source, display, gate
     from toolchain.packaging import Packaged
     from toolchain.report import percent
 
@@ -70,3 +73,6 @@ def show(report: Report, out: Path) -> None:
         print(f"original model: {report.model.metric} {value} on {report.data.test:,} test examples")
     cached = sum(step.cached for step in report.steps)
     print(f"{len(report.steps)} steps, {cached} of them from the cache; wrote {out}/report.json and {out}/report.html")
+    if report.gate:
+        gate.show(report.gate)
+        gate.leave(report.gate)

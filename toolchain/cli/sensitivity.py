@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from toolchain.cli import options
+
+if TYPE_CHECKING:
+    from toolchain.sensitivity import Sensitivity
 
 
 def sensitivity(
@@ -21,6 +24,10 @@ def sensitivity(
     offset: options.Offset = 0.0,
     seed: Annotated[int, typer.Option(help="Splits the data and draws the examples")] = 0,
     plot: Annotated[Path | None, typer.Option(help="Write the curves to this .svg")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(file_okay=False, help="Write sensitivity.json to this folder, and the curves to the page of the run in it"),
+    ] = None,
     trust: options.Trust = False,
     json: options.Json = False,
 ) -> None:
@@ -29,9 +36,12 @@ def sensitivity(
     \b
     secateur sensitivity my.keras --data my.npz --channels
     secateur sensitivity my.h5 --data cifar10 --scale 1/255 --channels --plot sensitivity.svg
+    secateur sensitivity my.keras --data my.npz --channels --out out
     """
     if not channels:
         raise typer.BadParameter("say to what: --channels", param_hint="sensitivity")
+    if out is not None:
+        _check_same_model(model, out)
     from toolchain.cache import Cache
     from toolchain.cli import display
     from toolchain.data import DataSettings
@@ -49,6 +59,7 @@ def sensitivity(
         from toolchain.plots import sensitivity as draw
 
         write(plot, draw(found))
+    written = _written(found, out) if out is not None else []
     if json:
         from toolchain.report import dumps
 
@@ -64,5 +75,29 @@ def sensitivity(
         rows,
     )
     print(f"whole model: {found.metric} {percent(found.metric, found.score)}, {found.macs:,} MACs; {found.examples}")
-    if plot is not None:
-        print(f"wrote {plot}")
+    for path in [plot, *written] if plot else written:
+        print(f"wrote {path}")
+
+
+def _check_same_model(model: Path, out: Path) -> None:
+    """Before minutes of measuring: the curves on a run's page are those of its model."""
+    from toolchain.errors import ToolchainError
+    from toolchain.files import digest
+    from toolchain.report import load
+
+    path = out / "report.json"
+    if path.exists() and model.exists() and (digest(model) != (found := load(path)).model.digest):
+        raise ToolchainError(f"{path} is the report of {found.model.name}, another model than {model}; choose another --out")
+
+
+def _written(found: Sensitivity, out: Path) -> list[Path]:
+    from toolchain.files import write
+    from toolchain.page import folder
+    from toolchain.report import dumps
+
+    path, page = out / folder.SENSITIVITY, out / "report.html"
+    write(path, dumps(found))
+    if not (out / folder.REPORT).exists():
+        return [path]
+    write(page, folder.page(out).encode())
+    return [path, page]

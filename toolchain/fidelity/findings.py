@@ -94,6 +94,11 @@ class LayerError(msgspec.Struct, frozen=True):
         """The accumulated error: the whole tensor's SQNR or the median channel's, whichever is lower."""
         return lower(self.sqnr_db, self.channel_sqnr_db)
 
+    @property
+    def own_db(self) -> float | None:
+        """What the layer alone adds, measured alike; None is exact, or unknown."""
+        return None if self.own is None else lower(self.own.sqnr_db, self.own.channel_sqnr_db)
+
 
 class Anomaly(msgspec.Struct, frozen=True):
     """Channels that do not work."""

@@ -119,7 +119,7 @@ def blame(layers: list[LayerError], missing: int = 0) -> Blame:
     if missing > len(layers):
         why = f"{missing} layers of the model have no tensor here: channels were removed or scaled; compare with final.keras"
         return Blame(None, Reason("unknown", why))
-    owns = [(layer, own) for layer in layers if (own := _own_level(layer)) is not None]
+    owns = [(layer, own) for layer in layers if (own := layer.own_db) is not None]
     if not owns:
         return Blame(None, Reason("unknown", "no layer could be run alone"))
     good = float(np.quantile([own for _, own in owns], 0.75))
@@ -140,10 +140,6 @@ def blame(layers: list[LayerError], missing: int = 0) -> Blame:
 def _jumps(layer: LayerError) -> bool:
     level = layer.level_db
     return level is not None and (layer.before_db is None or level <= layer.before_db - JUMP)
-
-
-def _own_level(layer: LayerError) -> float | None:
-    return None if layer.own is None else lower(layer.own.sqnr_db, layer.own.channel_sqnr_db)
 
 
 def _accumulated(levels: list[tuple[LayerError, float]], worst: LayerError, lowest: float, good: float) -> Reason:

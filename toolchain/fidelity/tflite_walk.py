@@ -31,18 +31,15 @@ class TfliteWalk:
         self.notes = ["operators within a loop or a branch are not shown"] if self._file.subgraphs > 1 else []
         layers = Layers(path, "builtin")
         self._constants = {t.index: self._file.constant(t) for t in self._file.tensors if t.constant and t.dtype != "INT4"}
-        self._folded = self._without_inputs()
-        self._operators = [
-            (index, op) for index, op in enumerate(self._file.operators)
-            if op.outputs and op.outputs[0] not in self._folded and _is_real(self._file.tensors[op.outputs[0]])
-        ]  # fmt: skip
+        folded = without_inputs(self._file)
+        self._operators = shown_operators(self._file)
         wanted = [*self._file.inputs, *(op.outputs[0] for _, op in self._operators)]
         seen: dict[int, list[Array]] = {tensor: [] for tensor in wanted}
         for example in range(len(inputs[0])):
             layers.run(layers.stored([x[example : example + 1] for x in inputs]))
             for tensor in wanted:
                 seen[tensor].append(layers.tensor(tensor))
-        self._constants |= {tensor: layers.tensor(tensor) for tensor in self._folded}
+        self._constants |= {tensor: layers.tensor(tensor) for tensor in folded}
         self._places = {tensor: place for place, tensor in enumerate(wanted)}
         self.sites = [self._site(tensor, None, seen[tensor]) for tensor in self._file.inputs]
         self.sites += [self._site(op.outputs[0], op, seen[op.outputs[0]]) for _, op in self._operators]
@@ -81,14 +78,6 @@ class TfliteWalk:
     def _cut(self, index: int, real: bool) -> SingleOperator:
         return self._factory.cut(index, real=real)
 
-    def _without_inputs(self) -> set[int]:
-        """Tensors that operators compute from constants alone, such as float32 weights from float16."""
-        found = set[int]()
-        for op in self._file.operators:
-            if op.inputs and all(i < 0 or self._file.tensors[i].constant or i in found for i in op.inputs):
-                found |= set(op.outputs)
-        return found
-
     def _site(self, index: int, op: Operator | None, rows: list[Array]) -> Site:
         tensor = self._file.tensors[index]
         values = by_example(rows)
@@ -109,6 +98,25 @@ class TfliteWalk:
         rows = rows_of(self._constants[weight.index].astype(np.int64), KERNEL_AXES[op.name])
         zero_points = np.reshape(weight.zero_point, (-1, 1))
         return Stored(rows - (zero_points if len(zero_points) in (1, len(rows)) else 0), np.asarray(weight.scale, np.float32))
+
+
+def shown_operators(file: TfliteFile) -> list[tuple[int, Operator]]:
+    """The operators whose first result is a site, with their places in the file; the sites of the file's inputs come before them."""
+    folded = without_inputs(file)
+    return [
+        (index, op)
+        for index, op in enumerate(file.operators)
+        if op.outputs and op.outputs[0] not in folded and _is_real(file.tensors[op.outputs[0]])
+    ]
+
+
+def without_inputs(file: TfliteFile) -> set[int]:
+    """Tensors that operators compute from constants alone, such as float32 weights from float16."""
+    found = set[int]()
+    for op in file.operators:
+        if op.inputs and all(i < 0 or file.tensors[i].constant or i in found for i in op.inputs):
+            found |= set(op.outputs)
+    return found
 
 
 def _is_real(tensor: Tensor) -> bool:

@@ -76,7 +76,18 @@ def fit(path: Path, activation_dtypes: Sequence[str], target: Target, results: S
         unknown += [f"{own.emulator}: {own.reason}"] if own and own.status == "unavailable" else []
         unknown.append("the arena is unknown: no emulator ran the file")
     fits = False if reasons else None if unknown else True
-    return TargetReport(target.name, fits, tuple(reasons + unknown), flash_bytes, sram_bytes, tuple(results), tuple(notes))
+    return TargetReport(
+        target=target.name,
+        fits=fits,
+        reasons=tuple(reasons + unknown),
+        flash_bytes=flash_bytes,
+        sram_bytes=sram_bytes,
+        results=tuple(results),
+        notes=tuple(notes),
+        title=device.title,
+        device_flash_bytes=device.memory.flash_bytes,
+        device_sram_bytes=device.memory.sram_bytes,
+    )
 
 
 def _refused_types(activation_dtypes: Sequence[str], file: TfliteFile | None, device: Device) -> list[str]:

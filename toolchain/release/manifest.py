@@ -6,14 +6,16 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from toolchain.errors import BundleError
 from toolchain.report import ArtifactReport, DataReport, ModelReport
 
 SCHEMA: Final = 1
 NAME: Final = "manifest.json"
+SCHEMA_NAME: Final = "manifest.schema.json"
 
 
 class Listed(msgspec.Struct, frozen=True):
-    """One file of the bundle, by its path in it. The manifest and the signature are not listed."""
+    """One file of the bundle, by its path in it. Not listed are the manifest, the signature and SHA256SUMS, which lists them."""
 
     path: str
     sha256: str
@@ -97,6 +99,18 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """Versions of what computed and measured."""
     models: tuple[ModelFile, ...]
     files: tuple[Listed, ...]
+    signature: Literal["none", "key", "sigstore"] = "none"
+    """What signed the bundle. Only who checks it with a public key, or an identity, knows that it is so."""
+    notes: tuple[str, ...] = ()
+    """What was left out or could not be done, and why."""
+
+
+def load(content: bytes, where: str) -> Manifest:
+    """Read a manifest.json. Raises BundleError where it is none, or one of another schema."""
+    try:
+        return msgspec.json.decode(content, type=Manifest)
+    except (msgspec.DecodeError, RecursionError, ValueError) as err:
+        raise BundleError(f"{where}: not a manifest of schema {SCHEMA} ({err})") from None
 
 
 def json_schema() -> dict[str, Any]:

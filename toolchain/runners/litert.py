@@ -26,6 +26,7 @@ class LiteRT:
             "builtin": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
             "reference": OpResolverType.BUILTIN_REF,
         }[kernels]
+        self._path = path
         self.runtime = f"litert {importlib.metadata.version('ai-edge-litert')} {kernels}"
         try:
             self._interpreter: Any = Interpreter(str(path), num_threads=threads, experimental_op_resolver_type=resolver)
@@ -35,26 +36,36 @@ class LiteRT:
                     self._interpreter.resize_tensor_input(detail["index"], [1, *detail["shape"][1:]])
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as err:
-            raise ModelError(f"{path}: LiteRT cannot run it ({str(err).strip().splitlines()[0][:200]})") from None
+            raise self._refusal(err) from None
         self._inputs = self._interpreter.get_input_details()
         self.outputs = self._interpreter.get_output_details()
         self.input_shapes = [tuple(int(d) for d in detail["shape"][1:]) for detail in self._inputs]
         self.integer_inputs = [_is_integer(detail) for detail in self._inputs]
 
+    def _refusal(self, err: Exception) -> ModelError:
+        return ModelError(f"{self._path}: LiteRT cannot run it ({(str(err).strip().splitlines() or ['no reason given'])[0][:200]})")
+
     def predict(self, inputs: list[Array]) -> Array:
-        """First output `[N, ...]` in float32."""
+        """First output `[N, ...]` in float32. Raises ModelError where the file does not run."""
         raw = self.predict_raw([quantized(x, detail) for x, detail in zip(inputs, self._inputs, strict=True)])
         return dequantized(raw, self.outputs[0])
 
     def predict_raw(self, inputs: list[Array]) -> Array:
         """First output `[N, ...]` as stored, for inputs as stored."""
+        return self.answers(inputs)[0]
+
+    def answers(self, inputs: list[Array]) -> list[Array]:
+        """Every output `[N, ...]` as stored, for inputs as stored."""
         rows = []
-        for index in range(len(inputs[0])):
-            for x, detail in zip(inputs, self._inputs, strict=True):
-                self._interpreter.set_tensor(detail["index"], x[index : index + 1])
-            self._interpreter.invoke()
-            rows.append(self._interpreter.get_tensor(self.outputs[0]["index"]))
-        return np.concatenate(rows)
+        try:
+            for index in range(len(inputs[0])):
+                for x, detail in zip(inputs, self._inputs, strict=True):
+                    self._interpreter.set_tensor(detail["index"], x[index : index + 1])
+                self._interpreter.invoke()
+                rows.append([self._interpreter.get_tensor(detail["index"]) for detail in self.outputs])
+        except (ValueError, RuntimeError) as err:
+            raise self._refusal(err) from None
+        return [np.concatenate(column) for column in zip(*rows, strict=True)]
 
     def quantize(self, inputs: list[Array]) -> list[Array]:
         """Inputs as this file stores them."""

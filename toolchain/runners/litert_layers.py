@@ -20,11 +20,12 @@ class Layers:
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
         resolver = {"reference": OpResolverType.BUILTIN_REF, "builtin": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES}[kernels]
+        self._path = path
         try:
             self._interpreter: Any = Interpreter(str(path), experimental_op_resolver_type=resolver, experimental_preserve_all_tensors=True)
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as err:
-            raise ModelError(f"{path}: LiteRT cannot run it ({str(err).strip().splitlines()[0][:200]})") from None
+            raise self._refusal(err) from None
         self._inputs = self._interpreter.get_input_details()
 
     def stored(self, row: list[Array]) -> list[Array]:
@@ -32,10 +33,16 @@ class Layers:
         return [quantized(x, detail) for x, detail in zip(row, self._inputs, strict=True)]
 
     def run(self, row: list[Array]) -> None:
-        """One inference on inputs as stored, each with its batch axis of one."""
-        for detail, x in zip(self._inputs, row, strict=True):
-            self._interpreter.set_tensor(detail["index"], x)
-        self._interpreter.invoke()
+        """One inference on inputs as stored, each with its batch axis of one. Raises ModelError where a kernel or a shape does not fit."""
+        try:
+            for detail, x in zip(self._inputs, row, strict=True):
+                self._interpreter.set_tensor(detail["index"], x)
+            self._interpreter.invoke()
+        except (ValueError, RuntimeError) as err:
+            raise self._refusal(err) from None
+
+    def _refusal(self, err: Exception) -> ModelError:
+        return ModelError(f"{self._path}: LiteRT cannot run it ({str(err).strip().splitlines()[0][:200]})")
 
     def run_on_zeros(self) -> None:
         """One inference on zeros: what does not depend on the inputs' values is right after it."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from toolchain.data import Array
 from toolchain.errors import ModelError
+from toolchain.onnx_file import check_whole
 from toolchain.optional import require
 
 _TYPES: dict[str, Any] = {
@@ -34,6 +35,7 @@ class OnnxRuntime:
     def __init__(self, path: Path, threads: int = 1) -> None:
         """Raises ModelError where onnxruntime refuses the file."""
         ort = require("onnxruntime", "onnx")
+        check_whole(path)
         ort.set_default_logger_severity(3)
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
@@ -44,13 +46,15 @@ class OnnxRuntime:
         except Exception as err:  # onnxruntime's exceptions share no base class
             raise ModelError(f"{path}: onnxruntime cannot run it ({str(err).strip().splitlines()[0][:200]})") from None
         self._inputs = self._session.get_inputs()
+        if foreign := {node.type for node in (*self._inputs, *self._session.get_outputs())} - _TYPES.keys():
+            raise ModelError(f"{path}: inputs and outputs of {', '.join(sorted(foreign))} are not run")
         if any(not isinstance(d, int) for node in self._inputs for d in node.shape[1:]):
             raise ModelError(f"{path}: an input has an open dimension beside the batch")
         self.input_shapes = [tuple(node.shape[1:]) for node in self._inputs]
         self.integer_inputs = ["int" in node.type for node in self._inputs]
         self._ort = ort
         quantized = any(_TYPES[node.type] in (np.int8, np.uint8) for node in (*self._inputs, *self._session.get_outputs()))
-        self._edges = _edge_quantization(path) if quantized else {}
+        self._edges = edge_quantization(path) if quantized else {}
         self._bound = self._bind(
             [np.zeros((1, *shape), _TYPES[node.type]) for shape, node in zip(self.input_shapes, self._inputs, strict=True)]
         )
@@ -67,6 +71,14 @@ class OnnxRuntime:
         edge = self._edges.get(first, Affine(1.0, 0))
         answers: Array = (np.concatenate(rows).astype(np.float32) - edge.zero_point) * np.float32(edge.scale)
         return answers
+
+    def answers(self, inputs: list[Array]) -> list[Array]:
+        """Every output `[N, ...]` as stored, for inputs as stored."""
+        rows = [
+            self._session.run(None, {node.name: x[i : i + 1] for x, node in zip(inputs, self._inputs, strict=True)})
+            for i in range(len(inputs[0]))
+        ]
+        return [np.concatenate(column) for column in zip(*rows, strict=True)]
 
     def _stored(self, x: Array, node: Any) -> Array:
         """An input in the type the file takes, quantized where the file has a scale for it."""
@@ -91,7 +103,7 @@ class OnnxRuntime:
         return binding
 
 
-def _edge_quantization(path: Path) -> dict[str, Affine]:
+def edge_quantization(path: Path) -> dict[str, Affine]:
     """Scales of integer inputs and outputs: those of the (De)QuantizeLinear next to them, past nodes that only move values."""
     onnx = require("onnx", "onnx")
     graph = onnx.load(path).graph

@@ -1,0 +1,111 @@
+import msgspec
+import numpy as np
+import pytest
+
+from toolchain.errors import BundleError, ModelError
+from toolchain.release.golden import DRAWS, EXAMPLES, Check, Job, difference, examine, most_even, random_inputs, reproduce
+from toolchain.release.manifest import TensorFacts
+from toolchain.worker import silent
+
+
+@pytest.fixture
+def made(tmp_path, tiny_int8):
+    """Golden vectors of the int8 file, and the job that checks them."""
+    found = examine(Job(tiny_int8, "static_w8a8", tmp_path, "m", (0.0, 1.0), 0), silent)
+    golden = found.golden
+    return golden, Check(tiny_int8, tuple(tmp_path / n for n in golden.inputs), tuple(tmp_path / n for n in golden.outputs), "reference")
+
+
+def test_int8_files_are_answered_by_the_reference_kernels_as_they_store_values(made, tiny_int8):
+    from toolchain.runners.litert import LiteRT
+
+    golden, check = made
+    inputs, outputs = np.load(check.inputs[0]), np.load(check.outputs[0])
+    assert (golden.runtime.split()[-1], inputs.dtype, inputs.shape, outputs.shape) == (
+        "reference",
+        np.int8,
+        (EXAMPLES, 8, 8, 1),
+        (EXAMPLES, 3),
+    )
+    assert np.array_equal(LiteRT(tiny_int8, kernels="reference").predict_raw([inputs]), outputs)
+    others = [LiteRT(tiny_int8, kernels=kernels).predict_raw([inputs]) for kernels in ("builtin", "xnnpack")]
+    assert golden.tolerance == 1 + max(int(np.abs(other.astype(int) - outputs).max()) for other in others)
+    assert reproduce(check, silent).differences == (0.0,)
+
+
+def test_a_changed_answer_is_measured_in_steps(made):
+    _, check = made
+    outputs = np.load(check.outputs[0])
+    outputs[3, 1] += 5 if outputs[3, 1] < 100 else -5
+    np.save(check.outputs[0], outputs)
+    assert reproduce(check, silent).differences == (5.0,)
+
+
+def test_floats_have_a_tolerance_of_their_size(tmp_path, tiny_float):
+    golden = examine(Job(tiny_float, "float32", tmp_path, "m", (0.0, 1.0), 0), silent).golden
+    largest = np.abs(np.load(tmp_path / golden.outputs[0])).max()
+    assert golden.tolerance == pytest.approx(1e-4 * largest)
+    assert golden.runtime.endswith("xnnpack")
+    rounded = examine(Job(tiny_float, "dynamic_w8", tmp_path, "m", (0.0, 1.0), 0), silent).golden
+    assert rounded.tolerance == pytest.approx(0.05 * largest)
+
+
+def test_a_seed_gives_the_same_vectors_and_another_seed_others(tmp_path, tiny_int8):
+    contents = []
+    for seed in (1, 1, 2):
+        examine(Job(tiny_int8, "static_w8a8", tmp_path, "m", (0.0, 1.0), seed), silent)
+        contents.append((tmp_path / "m.input_0.npy").read_bytes())
+    assert contents[0] == contents[1] != contents[2]
+
+
+def test_inputs_fill_their_type_with_rising_contrast():
+    floats, bytes_, tokens = random_inputs(
+        [TensorFacts("f", (1, 50), "float32"), TensorFacts("q", (1, 5000), "int8", 0.1, 3), TensorFacts("t", (1, 50), "int32")],
+        (-1.0, 1.0),
+        0,
+    )
+    assert floats.dtype == np.float32
+    assert floats.min() >= -1
+    assert floats.max() <= 1
+    assert (bytes_.min(), bytes_.max()) == (-128, 127)
+    assert bytes_[0].max() < bytes_[DRAWS // 2].max() < bytes_[-1].max()
+    assert set(np.unique(tokens)) == {0, 1}
+    with pytest.raises(ModelError, match="beside the batch is open"):
+        random_inputs([TensorFacts("x", (1, None), "float32")], (0.0, 1.0), 0)
+
+
+def test_the_least_certain_answers_are_kept():
+    answers = np.zeros((DRAWS, 4), np.int8)
+    answers[:, 0] = 100
+    even = [1, 4, 9, 12, 15, 20, 25, 31]
+    answers[even] = (10, 12, 11, 0)
+    assert list(most_even([answers])) == even
+
+
+def test_a_difference_is_the_largest_and_no_number_is_none():
+    assert difference(np.array([-128], np.int8), np.array([127], np.int8)) == 255
+    assert difference(np.array([1.0, np.nan]), np.array([1.0, np.nan])) == 0
+    assert difference(np.array([1.0, np.nan]), np.array([1.0, 2.0])) == float("inf")
+
+
+@pytest.mark.parametrize("kind", ["pickle", "text", "shape", "dtype", "claims", "archive", "count"])
+def test_arrays_that_are_not_the_files_are_refused(made, tmp_path, kind):
+    _, check = made
+    path = check.inputs[0]
+    if kind == "pickle":
+        np.save(path, np.array([{}], object), allow_pickle=True)
+    elif kind == "text":
+        path.write_text("no array")
+    elif kind == "shape":
+        np.save(path, np.zeros((EXAMPLES, 8, 8, 2), np.int8))
+    elif kind == "dtype":
+        np.save(path, np.zeros((EXAMPLES, 8, 8, 1), np.float32))
+    elif kind == "claims":
+        path.write_bytes(path.read_bytes().replace(b"(8, 8, 8, 1)", b"(8, 8, 8**9)")[:200])
+    elif kind == "archive":
+        with path.open("wb") as file:
+            np.savez(file, a=np.zeros(3))
+    else:
+        check = msgspec.structs.replace(check, inputs=(*check.inputs, path))
+    with pytest.raises(BundleError):
+        reproduce(check, silent)

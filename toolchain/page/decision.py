@@ -1,0 +1,99 @@
+"""What a reader decides by: the file for every target with its reasons, and the first of them in figures."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from toolchain import target_rows
+from toolchain.errors import ToolchainError
+from toolchain.measure import paired
+from toolchain.page.templates import bytes_in_words
+from toolchain.recommendation import Recommendation, loss, recommend
+from toolchain.report import ArtifactReport, Report, TargetReport, percent
+
+
+class Figure(NamedTuple):
+    """A number that is read at a glance, and how it came about."""
+
+    label: str
+    value: str
+    note: str
+
+
+class Decision(NamedTuple):
+    """The first section of the page."""
+
+    choices: tuple[Recommendation, ...]
+    titles: dict[str, str]
+    """Devices in words, by target."""
+    file: str
+    """The first that is recommended; empty where none is."""
+    figures: tuple[Figure, ...]
+    """Of that file."""
+    gate: str
+    """`passed`, `failed`, or empty where the recipe has no gate."""
+    verdicts: str
+    """How many limits came out how: `7 passed, 1 inside`."""
+
+
+def decision(report: Report) -> Decision:
+    """Everything the section shows."""
+    choices = recommend(report)
+    chosen = next((choice for choice in choices if choice.file), None)
+    file = next((row for row in report.artifacts if chosen and row.name == chosen.file), None)
+    on = next((on for on in file.targets if chosen and on.target == chosen.target), None) if file else None
+    counted = Counter(verdict.status for verdict in report.gate)
+    return Decision(
+        choices=choices,
+        titles={on.target: on.title for row in report.artifacts for on in row.targets},
+        file=file.name if file else "",
+        figures=tuple(_figures(report, file, on)) if file else (),
+        gate="" if not report.gate else "failed" if counted["failed"] or counted["unknown"] else "passed",
+        verdicts=", ".join(f"{counted[status]} {status}" for status in ("failed", "unknown", "inside", "passed") if counted[status]),
+    )
+
+
+def _figures(report: Report, file: ArtifactReport, on: TargetReport | None) -> Iterator[Figure]:
+    original = next((row for row in report.artifacts if row.name == f"original_float32.{file.format}"), None)
+    before, name = (original, original.name) if original else (report.model, report.model.name)
+    yield Figure("Download", bytes_in_words(file.gzip_bytes), f"{_smaller(before.gzip_bytes, file.gzip_bytes)} {name}, both after gzip")
+    yield Figure("Size", bytes_in_words(file.bytes), f"{_smaller(before.bytes, file.bytes)} {name}")
+    if file.accuracy is not None:
+        lost = loss(file, report.model)
+        yield Figure("Accuracy", percent(file.metric, file.accuracy), f"{lost.said}, on {file.accuracy_examples:,} test examples")
+    elif file.agreement is not None:
+        yield Figure("Agreement", f"{file.agreement:.2%}", "of the answers are the original's; there were no labels to score")
+    if on:
+        yield from _on_target(on)
+    if file.latency:
+        yield _speed(report, file)
+
+
+def _on_target(on: TargetReport) -> Iterator[Figure]:
+    for result in target_rows.timed(on)[:1]:
+        between = "" if result.interval_ms is None else "{:.3g} to {:.3g} in 90 %, ".format(*result.interval_ms)
+        yield Figure(f"Time on {on.target}", f"{result.ms:.3g} ms", f"{between}{target_rows.origin(result)}")
+    for result in target_rows.counted(on)[:1]:
+        yield Figure(f"Instructions on {on.target}", f"{result.instructions:,}", f"one inference, {target_rows.origin(result)}")
+
+
+def _smaller(before: int, after: int) -> str:
+    return f"{before / after:.1f} times smaller than" if 0 < after < before else f"{before:,} B in"
+
+
+def _speed(report: Report, file: ArtifactReport) -> Figure:
+    """Times the float file of the same format, timed in turns with this one."""
+    assert file.latency is not None
+    alone = Figure("Time on this machine", f"{file.latency.p50_ms:.3g} ms", "median, measured")
+    names = [f"{stem}.{file.format}" for stem in ("original_float32", "float32")]
+    reference = next((row for name in names for row in report.artifacts if row.name == name and row.latency), None)
+    if reference is None or reference is file or reference.latency is None:
+        return alone
+    try:
+        times, (low, high) = paired.ratio(reference.latency, file.latency)
+    except ToolchainError:  # not timed together: no ratio to show
+        return alone
+    said = f"as {reference.name}, 95 % interval {low:.2f} to {high:.2f}; median {file.latency.p50_ms:.3g} ms, measured"
+    return Figure("Speed on this machine", f"{times:.2f} times as fast", said)
