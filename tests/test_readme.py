@@ -20,11 +20,13 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
-def test_the_recipe_loads(tmp_path):
-    (block,) = blocks("toml")
-    (tmp_path / "mine.toml").write_text(block)
+def test_the_recipe_and_its_gate_load(tmp_path):
+    gate, steps = blocks("toml")
+    (tmp_path / "mine.toml").write_text(gate + steps)
     found = recipe.load(str(tmp_path / "mine.toml"))
     assert [export.name for export in found.exports] == ["static_w8a8.tflite", "int8_from_tflite.onnx"]
+    (limits,) = found.gate
+    assert (limits.must_fit, limits.max_gzip_bytes, limits.baseline.max_bytes) == (True, 200_000, 1.02)
 
 
 def test_files_and_make_targets_exist():

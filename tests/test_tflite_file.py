@@ -59,12 +59,12 @@ def test_a_damaged_file_is_refused_or_read_and_nothing_else(data):
 
 
 def test_zeros_of_int4_are_counted_value_by_value(tmp_path):
-    """Two values a byte, the lower half first (0, 1, 3, 0, 5), and one half that fills the last byte."""
+    """Two values a byte, the lower half first (0, 1, 3, 2, 5), and one half that fills the last byte."""
     weights = Tensor(0, "w", (1, 5), "INT4", (0.1,), (0,), 0, True)
     dense = Operator("FULLY_CONNECTED", (1, 0), (2,), 5)
     made = [Tensor(index, "x", (1, 1), "FLOAT32") for index in (1, 2)]
-    file = TfliteFile(tmp_path / "m.tflite", (weights, *made), (dense,), (1,), (2,), 1, {0: bytes([0x10, 0x03, 0x05])})
-    assert (file.parameters, file.nonzero_parameters) == (5, 3)
+    file = TfliteFile(tmp_path / "m.tflite", (weights, *made), (dense,), (1,), (2,), 1, {0: bytes([0x10, 0x23, 0x05])})
+    assert (file.parameters, file.nonzero_parameters) == (5, 4)
 
 
 def test_an_empty_flatbuffer_is_refused(tmp_path):

@@ -86,10 +86,11 @@ def check_whole(path: Path) -> None:
     with path.open("rb") as file:
         tail = b""
         while chunk := file.read(CHUNK):
-            if b"location" in tail + chunk:
+            seen = tail + chunk
+            if b"location" in seen:
                 _parsed(path)
                 return
-            tail = chunk[-len(b"location") :]
+            tail = seen[-len(b"location") :]
 
 
 def _parsed(path: Path) -> Any:

@@ -18,8 +18,8 @@ from toolchain.errors import ToolchainError
 
 T = TypeVar("T", bound=msgspec.Struct)
 
-LONGEST = 200
-"""Characters of a rejected value that a message shows."""
+LONGEST = 300
+"""Characters that a message says about a rejected value."""
 
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = LONGEST
@@ -49,12 +49,15 @@ def build(cls: type[T], table: Mapping[str, Any], where: str, error: type[Toolch
     try:
         return cls(**values)
     except ValueError as err:
-        raise error(f"{where}: {err}") from None
+        raise error(f"{where}: {_cut(str(err))}") from None
 
 
 def shortened(value: Any) -> str:
     """A value as a message shows it: bounded, whatever a hostile file put there."""
-    text = _SHORT.repr(value)
+    return _cut(_SHORT.repr(value))
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 

@@ -78,8 +78,15 @@ def read(path: Path, most: int, error: type[ToolchainError]) -> bytes:
 def table(path: Path, error: type[ToolchainError]) -> dict[str, Any]:
     """A TOML file. Raises `error`."""
     try:
-        return tomllib.loads(read(path, TABLE_BYTES, error).decode())
+        found = tomllib.loads(read(path, TABLE_BYTES, error).decode())
     except RecursionError:
         raise error(f"{path}: nested too deeply") from None
     except ValueError as err:  # no TOML, no UTF-8, or a number of thousands of digits
         raise error(f"{path}: {err}") from None
+    values: list[Any] = [found]
+    while values:
+        value = values.pop()
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise error(f"{path}: a whole number has at most 64 bits in TOML (toml.io/en/v1.0.0#integer), and one here has more")
+        values += value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return found

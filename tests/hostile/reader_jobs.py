@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -36,3 +39,15 @@ def load_keras(path: Path, progress: Progress) -> str:
 
 def look_into(path: Path, progress: Progress) -> str:
     return inspect(InspectJob(path, trust=False), progress).format
+
+
+def hang_in_native_code(path: Path, progress: Progress) -> str:
+    """A regular expression holds Python's lock for years; the sleeping process stands for an emulator."""
+    guest = subprocess.Popen(["sleep", "1000"])
+    progress(f"{os.getpid()} {guest.pid}", 0, 0)
+    return str(re.match("(a+)+$", "a" * 60 + "b"))
+
+
+def take_all_memory(path: Path, progress: Progress) -> str:
+    taken = [np.ones(1 << 33, np.uint8) for _ in range(1 << 10)]
+    return str(len(taken))

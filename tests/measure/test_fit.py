@@ -40,6 +40,12 @@ def test_flash_is_file_and_engine_and_sram_is_the_arena_each_with_what_is_reserv
     assert f"flash: file {size:,} = weights {weights} + model overhead {size - weights:,}, engine about {engine_bytes:,}" in found.notes[1]
 
 
+def test_the_report_says_what_the_device_is_and_has(tiny_int8):
+    found = fit(tiny_int8, ["INT8"], BOARD, [ran(1000)])
+    assert found.title == "STM32F746G-DISCO (Cortex-M7, 216 MHz)"
+    assert (found.device_flash_bytes, found.device_sram_bytes) == (1_048_576, 327_680)
+
+
 def test_operators_are_named_by_the_kernels_that_compute_them(tiny_int8):
     notes = {name: fit(tiny_int8, ["INT8"], target.load(name), [ran(1000)]).notes[0] for name in ("pico", "stm32f746", "alif_e7")}
     assert notes["pico"] == "operators: without fast kernels: AVERAGE_POOL_2D, CONV_2D, DEPTHWISE_CONV_2D, RESHAPE, SOFTMAX"

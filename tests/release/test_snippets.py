@@ -189,6 +189,12 @@ def _flat(source):
     return re.sub(rb'"(tensorflow/[^"]*)"', lambda found: b'"' + found[1].replace(b"/", b"_") + b'"', source)
 
 
+def test_there_is_no_c_for_a_file_without_an_array(tiny_float):
+    model = model_of(tiny_float)
+    assert not snippets.has_array(model)
+    assert snippets.c(model, manifest_of(model)) is None
+
+
 def test_there_is_no_c_for_operators_of_somebodys_own(tiny_int8):
     model = msgspec.structs.replace(model_of(tiny_int8), operators=(OperatorFacts("MyOperator", 1, 1),))
     assert snippets.c(model, manifest_of(model)) is None

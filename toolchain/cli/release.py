@@ -67,9 +67,11 @@ def release(
     with display.progress() as progress:
         found = assembly.release(folder, settings, out=out, layout=oci, progress=progress)
     if json:
+        import msgspec
+
         from toolchain.report import dumps
 
-        print(dumps(found).decode(), end="")
+        print(dumps(msgspec.to_builtins(found, enc_hook=str)).decode(), end="")
         return
     show(found)
 

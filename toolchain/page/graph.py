@@ -62,6 +62,8 @@ class Graph(msgspec.Struct, frozen=True):
     boxes: tuple[Box, ...]
     edges: tuple[Edge, ...]
     caption: str
+    box_width: int = WIDTH
+    box_height: int = HEIGHT
 
 
 def lanes(reads: Sequence[Sequence[int]]) -> list[Lane]:

@@ -73,6 +73,8 @@ def release(
     run = read_run(folder, settings.files)
     name = settings.name or re.sub(r"[^A-Za-z0-9_]+", "-", Path(run.report.model.name).stem).strip("-") or "model"
     version = settings.version or f"0.0.0-run{hashlib.sha256(run.report_bytes).hexdigest()[:8]}"
+    if "/" in name + version:
+        raise BundleError(f"--name {name!r} --version {version!r}: no folder can be called so")
     archive.check_name(f"{name}-{version}")
     target = (out or Path()) / f"{name}-{version}.tar.gz" if out is None or out.is_dir() else out
     with tempfile.TemporaryDirectory() as scratch:

@@ -61,6 +61,11 @@ def script(model: ModelFile) -> str:
     return PurePosixPath(model.path).name.replace(".", "_")
 
 
+def has_array(model: ModelFile) -> bool:
+    """Whether the release holds it as a C array, too: where inputs and outputs are integers, as firmware wants them."""
+    return model.format == Format.TFLITE and all("int" in tensor.dtype for tensor in (*model.inputs, *model.outputs))
+
+
 def python(model: ModelFile, manifest: Manifest) -> bytes:
     """A script for NumPy and LiteRT or ONNX Runtime; without an argument it runs the golden examples beside it."""
     return _rendered("python", "run.py.j2", _facts(model, manifest))
@@ -70,15 +75,15 @@ def c(model: ModelFile, manifest: Manifest, package: str | None = None) -> tuple
     """The suffix and text of a program that reads examples from standard input, and prints the answers.
 
     `package` is what the functions of the C package begin with that was generated from this very file. Without one it is
-    C++ for TensorFlow Lite Micro and the array of `c_array`. None where neither runs the file: ONNX, operators of somebody's
-    own, types that C has no name for.
+    C++ for TensorFlow Lite Micro and the array of `c_array`. None where neither runs the file: ONNX, floats at its ends,
+    operators of somebody's own, types that C has no name for.
     """
     if package is not None:
         facts = _facts(model, manifest, identifier(package), "{kind}")
         return (".c", _rendered("c", "package.c.j2", facts)) if _all(facts, "c_type") else None
     facts = _facts(model, manifest, identifier(PurePosixPath(model.path).stem), "{kind}_data")
     added = [_micro_name(operator.name) for operator in model.operators]
-    if model.format != Format.TFLITE or not _all(facts, "c_type") or None in added:
+    if not has_array(model) or not _all(facts, "c_type") or None in added:
         return None
     arenas = [result.arena_bytes for on in model.measurements.targets for result in on.results
               if result.emulator in ("tflm", "corstone") and result.arena_bytes]  # fmt: skip

@@ -36,6 +36,7 @@ class OnnxRuntime:
         """Raises ModelError where onnxruntime refuses the file."""
         ort = require("onnxruntime", "onnx")
         check_whole(path)
+        self._path = path
         ort.set_default_logger_severity(3)
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
@@ -44,7 +45,7 @@ class OnnxRuntime:
         try:
             self._session: Any = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as err:  # onnxruntime's exceptions share no base class
-            raise ModelError(f"{path}: onnxruntime cannot run it ({str(err).strip().splitlines()[0][:200]})") from None
+            raise self._refusal(err) from None
         self._inputs = self._session.get_inputs()
         if foreign := {node.type for node in (*self._inputs, *self._session.get_outputs())} - _TYPES.keys():
             raise ModelError(f"{path}: inputs and outputs of {', '.join(sorted(foreign))} are not run")
@@ -59,14 +60,20 @@ class OnnxRuntime:
             [np.zeros((1, *shape), _TYPES[node.type]) for shape, node in zip(self.input_shapes, self._inputs, strict=True)]
         )
 
+    def _refusal(self, err: Exception) -> ModelError:
+        return ModelError(f"{self._path}: onnxruntime cannot run it ({(str(err).strip().splitlines() or ['no reason given'])[0][:200]})")
+
     def predict(self, inputs: list[Array]) -> Array:
-        """First output `[N, ...]` in float32."""
+        """First output `[N, ...]` in float32. Raises ModelError where the file does not run."""
         stored = [self._stored(x, node) for x, node in zip(inputs, self._inputs, strict=True)]
         first = self._session.get_outputs()[0].name
-        rows = [
-            self._session.run([first], {node.name: x[i : i + 1] for x, node in zip(stored, self._inputs, strict=True)})[0]
-            for i in range(len(inputs[0]))
-        ]
+        try:
+            rows = [
+                self._session.run([first], {node.name: x[i : i + 1] for x, node in zip(stored, self._inputs, strict=True)})[0]
+                for i in range(len(inputs[0]))
+            ]
+        except Exception as err:  # as above
+            raise self._refusal(err) from None
         self._bound = self._bind([x[-1:] for x in stored])
         edge = self._edges.get(first, Affine(1.0, 0))
         answers: Array = (np.concatenate(rows).astype(np.float32) - edge.zero_point) * np.float32(edge.scale)
