@@ -35,6 +35,16 @@ def test_a_loss_that_is_certain_but_below_half_a_point_is_borne():
     assert "less than half a point" in first(little, same).why
 
 
+def test_a_loss_that_the_gate_allows_is_borne():
+    quick, same = artifact("quick.tflite", on(ms=1.0), lost=9, gained=2), artifact("same.tflite", on(ms=9.0))
+    allowed = Verdict("quick.tflite", None, "max_accuracy_drop", "original", 0.01, 0.007, (0.0002, 0.0137), "passed", "")
+    found = first(quick, same, gate=(allowed,))
+    assert found.file == "quick.tflite"
+    assert "no more accuracy than the gate allows, 0.01, (\N{MINUS SIGN}0.70 points" in found.why
+    assert first(quick, same, gate=(msgspec.structs.replace(allowed, against="baseline"),)).file == "same.tflite"
+    assert first(quick, same, gate=(msgspec.structs.replace(allowed, file="same.tflite"),)).file == "same.tflite"
+
+
 def test_where_all_lose_the_one_that_loses_least_is_taken():
     assert first(artifact("much.tflite", on(ms=1.0), lost=60), artifact("less.tflite", on(ms=9.0), lost=40)).file == "less.tflite"
 

@@ -1,6 +1,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import HERE
 from released_run import NAME, STATED, bundle, contents, key, public_key, run_files, run_folder, write
 
 from toolchain.errors import BundleError, StorageError
@@ -222,6 +224,16 @@ def test_golden_inputs_lie_in_the_range_of_the_data(made):
     inputs = np.load(io.BytesIO(contents()[floats.inputs[0]]))
     assert inputs.min() >= 0
     assert 0.5 < inputs.max() <= 1
+
+
+def test_the_documented_calls_are_those_there_are(tmp_path, monkeypatch):
+    (code,) = re.findall(r"```python\n(.*?)```", (HERE.parent / "docs" / "release.md").read_text(), re.DOTALL)
+    run_folder(tmp_path / "out")
+    shutil.copy(key(), tmp_path / "release.key")
+    shutil.copy(public_key(), tmp_path / "release.key.pub")
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
+    assert [path.name for path in tmp_path.glob("*.tar.gz")] == ["tiny-1.2.0.tar.gz"]
 
 
 def test_a_signed_bundle_verifies_with_its_key_and_not_with_another(tmp_path):

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from toolchain.errors import BundleError, ModelError
-from toolchain.release.golden import DRAWS, EXAMPLES, Check, Job, difference, examine, most_even, random_inputs, reproduce
+from toolchain.release.golden import DRAWS, EXAMPLES, Check, Job, _tolerance, difference, examine, most_even, random_inputs, reproduce
 from toolchain.release.manifest import TensorFacts
 from toolchain.worker import silent
 
@@ -86,6 +86,17 @@ def test_a_difference_is_the_largest_and_no_number_is_none():
     assert difference(np.array([-128], np.int8), np.array([127], np.int8)) == 255
     assert difference(np.array([1.0, np.nan]), np.array([1.0, np.nan])) == 0
     assert difference(np.array([1.0, np.nan]), np.array([1.0, 2.0])) == float("inf")
+
+
+@pytest.mark.parametrize(
+    ("scheme", "apart", "tolerance"), [("static_w8a8", 3, 4.0), ("static_w8a8", None, 1.0), ("int8_from_tflite", None, 0.0)]
+)
+def test_the_tolerance_is_what_kernels_differ_by_and_one_step_more(tmp_path, scheme, apart, tolerance):
+    kept = np.array([[1, 2]], np.int8)
+    others = [] if apart is None else [("litert 2 builtin", [kept]), ("litert 2 xnnpack", [kept + np.array([[0, apart]], np.int8)])]
+    found, why = _tolerance(Job(tmp_path, scheme, tmp_path, "m", (0.0, 1.0), 0), [kept], [("litert 2 reference", [kept]), *others])
+    assert found == tolerance
+    assert apart is None or "builtin, xnnpack differ by up to 3 steps" in why
 
 
 @pytest.mark.parametrize("kind", ["pickle", "text", "shape", "dtype", "claims", "archive", "count"])

@@ -22,13 +22,20 @@ class Loss(msgspec.Struct, frozen=True):
     """95 %, paired."""
     change: str
     """The same as a change, in words."""
+    allowed: float | None = None
+    """What the gate lets it lose, where it was judged by that and passed."""
 
     @property
-    def bearable(self) -> bool:
+    def unnoticed(self) -> bool:
         """Whether the test cannot tell it from no loss, or from one below half a point."""
         if self.drop is None:
             return False
         return self.drop <= ENOUGH if self.interval is None else self.interval[0] <= 0 or self.interval[1] < ENOUGH
+
+    @property
+    def bearable(self) -> bool:
+        """Whether nobody notices it, or whoever wrote the gate allows it."""
+        return self.unnoticed or self.allowed is not None
 
     @property
     def between(self) -> str:

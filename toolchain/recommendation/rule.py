@@ -2,10 +2,11 @@
 
 A file is a candidate for a target where it fits and no limit of the gate stops it; on a machine like this one, every file
 that the runtime reads. Files of attempts that were not chosen are no candidates. Candidates that lose no accuracy come
-first: those whose paired 95 % interval of the loss includes zero or ends below half a point. Where all lose more, the one
-that loses least. Among equals decides the time on the target (executed, the vendor's, estimated), else the instructions,
-else the median time on this machine, in each case only what is known of all of them; then flash, then the download. What
-is not known to fit is named only where nothing else does, and said to be unknown.
+first: those whose paired 95 % interval of the loss includes zero or ends below half a point, and those that lose no more
+than the gate's `max_accuracy_drop`, because whoever wrote it said what may be lost. Where all lose more, the one that loses
+least. Among equals decides the time on the target (executed, the vendor's, estimated), else the instructions, else the
+median time on this machine, in each case only what is known of all of them; then flash, then the download. What is not
+known to fit is named only where nothing else does, and said to be unknown.
 """
 
 from __future__ import annotations
@@ -88,7 +89,13 @@ def _stopped(report: Report, artifact: ArtifactReport, target: str | None) -> li
 
 
 def _candidate(report: Report, artifact: ArtifactReport, on: TargetReport | None) -> Candidate:
-    return Candidate(artifact, on, loss(artifact, report.model), dict(costs(artifact, on)))
+    allowed = [
+        float(verdict.allowed)
+        for verdict in report.gate
+        if verdict.file == artifact.name and (verdict.limit, verdict.against) == ("max_accuracy_drop", "original")
+    ]
+    lost = msgspec.structs.replace(loss(artifact, report.model), allowed=min(allowed, default=None))
+    return Candidate(artifact, on, lost, dict(costs(artifact, on)))
 
 
 def _ranked(candidates: Sequence[Candidate]) -> list[Candidate]:

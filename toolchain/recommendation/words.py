@@ -28,7 +28,12 @@ def accuracy(ranked: Sequence[Candidate], which: str) -> str:
     if not first.bearable:
         return f"loses {f'the least accuracy of the {count} files {which}' if count > 1 else 'accuracy'} ({first.said})"
     only = count > 1 and not ranked[1].loss.bearable
-    how_much = "no accuracy that the test can show" if first.interval and first.interval[0] <= 0 else "less than half a point"
+    if first.interval and first.interval[0] <= 0:
+        how_much = "no accuracy that the test can show"
+    elif first.unnoticed:
+        how_much = "less than half a point"
+    else:
+        how_much = f"no more accuracy than the gate allows, {first.allowed:.3g},"
     return f"{f'is the only one of the {count} files {which} to lose' if only else 'loses'} {how_much} ({first.said})"
 
 
