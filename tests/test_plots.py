@@ -4,6 +4,7 @@ import pytest
 
 from toolchain import plots
 from toolchain.fidelity.findings import Blame, FileLayers, Ladder, LayerError, Reason
+from toolchain.fidelity.noise import LOST
 from toolchain.sensitivity import GroupSensitivity, Point, Sensitivity
 
 HOSTILE = "</title><script>alert(1)</script>"
@@ -53,7 +54,7 @@ def test_more_groups_than_colours_are_told_apart_by_their_dashes():
 
 
 def test_the_layer_to_blame_has_a_circle_and_its_reason():
-    drawn = plots.error_along_depth(ladder(file("a.tflite", [50.0, None, 20.0, float("-inf")], "layer_2"), file("b.onnx", [48.0, 45.0])))
+    drawn = plots.error_along_depth(ladder(file("a.tflite", [50.0, None, 20.0, LOST], "layer_2"), file("b.onnx", [48.0, 45.0])))
     assert marks(drawn, "point") == 4 + 1, "an exact layer and one whose answer is lost have no mark; one has a circle, too"
     assert texts(drawn).count("saturation") == 1
     assert {"a.tflite", "b.onnx", "layer_0", "layer_2", "SQNR, dB"} <= set(texts(drawn))

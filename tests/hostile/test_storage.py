@@ -60,7 +60,12 @@ def forbidden(tmp_path):
     return folder
 
 
-@pytest.fixture(params=["full", "read_only", "forbidden"])
+KINDS = ["full", "read_only", "forbidden"]
+FIRST = [KINDS[0], *(pytest.param(kind, marks=pytest.mark.prove) for kind in KINDS[1:])]
+"""For commands that take long: one kind of place in every run of the tests, all with the longer proofs."""
+
+
+@pytest.fixture(params=KINDS)
 def place(request):
     """A folder that takes nothing more, and what the message says about it."""
     said = {"full": "no space left on the device", "read_only": "the file system is read-only", "forbidden": "permission denied"}
@@ -94,6 +99,7 @@ def places(tmp_path, compiled_once):
     return {"SECATEUR_CACHE": os.environ["SECATEUR_CACHE"], "TMPDIR": str(tmp_path / "tmp")}
 
 
+@pytest.mark.parametrize("place", FIRST, indirect=True)
 def test_c_source(place, places, tiny_int8):
     folder, said = place
     done = command("c-source", str(tiny_int8), "--out", str(folder / "c"), "--core", "cortex-m4", **places)
@@ -132,6 +138,7 @@ def test_a_full_disk_below_standard_output(places):
 
 
 @pytest.mark.tensorflow
+@pytest.mark.parametrize("place", FIRST, indirect=True)
 def test_plots_of_compare(place, places, tiny_int8, tiny_float):
     folder, said = place
     done = command("compare", str(tiny_float), str(tiny_int8), "--examples", "4", "--plot", str(folder / "e.svg"), **places)
@@ -152,6 +159,7 @@ def trained(tmp_path_factory):
 
 
 @pytest.mark.tensorflow
+@pytest.mark.parametrize("place", FIRST, indirect=True)
 def test_a_run(place, places, trained):
     """The output's place, then with all steps cached, then the cache's."""
     folder, said = place
@@ -162,6 +170,7 @@ def test_a_run(place, places, trained):
     refused(command(*inputs, "--out", places["TMPDIR"] + "/out", **free), said)
 
 
+@pytest.mark.prove
 @pytest.mark.tensorflow
 def test_plots_of_sensitivity(full, places, trained):
     inputs = ["sensitivity", str(trained / "tiny.keras"), "--data", str(trained / "shapes.npz"), "--channels", "--ratio", "0.5"]

@@ -103,3 +103,4 @@ def test_without_counts_there_is_no_matrix():
     bare = msgspec.structs.replace(answers([9, 9]), confusion=())
     assert classes(report(bare, bare)).matrices == ()
     assert classes(report(answers([9, 9]), bare)).matrices == ()
+    assert classes(report(bare, answers([9, 9]))).matrices == ()

@@ -4,6 +4,8 @@ import tarfile
 import zlib
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from toolchain.errors import BundleError
 from toolchain.release import archive, extraction
@@ -186,3 +188,28 @@ def test_every_flipped_byte_of_the_tar_is_refused_or_changes_a_file_though_the_s
         except BundleError:
             continue
         assert any((out / "x-1" / name).read_bytes() != content for name, content in CONTENTS.items()), place
+
+
+def only_refused(folder, content: bytes) -> None:
+    (folder / "h.tar.gz").write_bytes(content)
+    try:
+        extraction.sealed(folder / "h.tar.gz")
+        extraction.unpack(folder / "h.tar.gz", folder / "out")
+    except BundleError:
+        pass
+    assert {path.name for path in folder.iterdir()} <= {"h.tar.gz", "out"}
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.integers(0, 4096), st.integers(0, 4096), st.integers(0, 4096), st.binary(max_size=40), st.sampled_from(sorted(HOSTILE)))
+def test_a_spliced_tar_is_refused_or_unpacked_and_nothing_else(tmp_path_factory, start, end, place, inserted, kind):
+    good, other = (zlib.decompressobj(-15).decompress(one[archive.SEALED :]) for one in (archive.pack("x-1", CONTENTS), HOSTILE[kind][0]))
+    only_refused(tmp_path_factory.mktemp("spliced"), sealed(good[:start] + inserted + other[place:end] + good[end:]))
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.binary(max_size=300))
+def test_any_compressed_data_are_refused(tmp_path_factory, body):
+    folder = tmp_path_factory.mktemp("any")
+    only_refused(folder, archive.GZIP + hashlib.sha256(body).digest() + body)
+    only_refused(folder, body)

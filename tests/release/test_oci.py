@@ -69,18 +69,16 @@ def test_the_same_release_is_written_again_and_another_folder_is_left_alone(layo
         oci.write(tmp_path / "file", f"{NAME}.tar.gz", bundle(), made)
 
 
-@pytest.mark.parametrize(
-    "digest", ["sha256:../../../../etc/passwd", "sha256:" + "g" * 64, "md5:" + "0" * 32, "sha512:" + "0" * 64, 7, None]
-)
+@pytest.mark.parametrize("digest", ["sha256:../../../../etc/passwd", "sha256:" + "g" * 64, "md5:" + "0" * 32, "sha512:" + "0" * 64])
 def test_a_digest_that_is_a_path_reads_nothing(layout, digest):
     index = json.loads((layout / "index.json").read_bytes())
     index["manifests"][0]["digest"] = digest
     (layout / "index.json").write_text(json.dumps(index))
-    with pytest.raises(BundleError):
+    with pytest.raises(BundleError, match="no digest of SHA-256"):
         oci.layer(layout)
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"manifests": []}', '{"manifests": [1]}', "[" * 100_000])
+@pytest.mark.parametrize("content", ["{", "[]", '{"manifests": []}', '{"manifests": [1]}', '{"manifests": [{"digest": 7}]}', "[" * 100_000])
 def test_a_layout_of_something_else_is_refused(layout, content):
     (layout / "index.json").write_text(content)
     with pytest.raises(BundleError, match="not of one release"):

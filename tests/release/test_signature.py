@@ -84,7 +84,9 @@ def test_every_flipped_byte_of_what_was_signed_is_found(folder):
         assert signature.mismatch(folder, public_key()), place
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b'{"verificationMaterial": {}}', b"\xff\xfe", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"null", b'{"verificationMaterial": {}}', b"\xff\xfe", b"[" * 100_000, b" " * (8 << 20) + b"{}"]
+)
 def test_what_is_no_signature_is_not_valid(folder, content):
     (folder / "model.sig").write_bytes(content)
     (said,) = signature.mismatch(folder, public_key())

@@ -18,6 +18,7 @@ from toolchain.emulator import EmulatorResult
 from toolchain.guests.compiler import build
 from toolchain.release import c_array, snippets
 from toolchain.release.manifest import Golden, ModelFile, OperatorFacts, TensorFacts
+from toolchain.release.templates import c_string, kotlin_string
 from toolchain.report import TargetReport
 from toolchain.runners.litert import LiteRT
 
@@ -236,6 +237,14 @@ def test_names_stay_values_in_python(text):
     assert ast.literal_eval(held["LABELS"]) == [text] * 3
     calls = {ast.unparse(node.func) for node in ast.walk(ast.parse(script)) if isinstance(node, ast.Call)}
     assert not calls & {"alert", "exec", "import"}
+
+
+def test_labels_are_those_of_the_model_in_c_and_kotlin(tiny_int8):
+    model = model_of(tiny_int8)
+    manifest = manifest_of(model, labels=HOSTILE[:3])
+    for label in HOSTILE[:3]:
+        assert c_string(label) in snippets.c(model, manifest)[1].decode()
+        assert kotlin_string(label) in snippets.kotlin(model, manifest).decode()
 
 
 def without_literals(text):

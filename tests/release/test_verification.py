@@ -11,7 +11,8 @@ import pytest
 from released_run import NAME, bundle, contents, forged, public_key
 
 from toolchain.errors import BundleError
-from toolchain.release import bom, manifest, oci, signature
+from toolchain.release import archive as packing
+from toolchain.release import bom, listing, manifest, oci, signature
 from toolchain.release.verification import Signer, verify
 from toolchain.report import dumps
 
@@ -99,6 +100,13 @@ def test_a_flipped_byte_of_any_file_is_found_and_the_file_named(folder, no_schem
     assert verify(folder, signer, run=False).differences == ()
 
 
+def test_a_changed_file_is_found_though_the_checksums_were_made_anew(folder, no_schema):
+    (folder / "LICENSE").write_bytes(b"another")
+    found = {path: one.sha256 for path, one in listing.tree(folder)[0].items() if path != signature.SUMS}
+    (folder / signature.SUMS).write_bytes(listing.sums(found))
+    assert verify(folder, run=False).differences == ("LICENSE: not the file that manifest.json lists",)
+
+
 def test_added_missing_and_linked_files_are_named(folder, no_schema, signer):
     (folder / "extra").mkdir()
     (folder / "extra" / "file").touch()
@@ -138,6 +146,11 @@ def test_a_forgery_that_adds_a_file_or_renames_the_release_is_found_by_the_key(a
         files[manifest.NAME] = files[manifest.NAME].replace(b'"version": "1.0.0"', b'"version": "1.0.1"')
     found = verify(archive(forged(files)), signer, run=False)
     assert found.signature == "invalid"
+
+
+def test_a_folder_of_another_name_is_found(archive, no_schema):
+    found = verify(archive(packing.pack("other-1.0.0", contents())), run=False)
+    assert found.differences == ("other-1.0.0: the folder of tiny-1.0.0 has another name",)
 
 
 def test_a_signature_taken_away_is_missed(archive, no_schema):

@@ -72,13 +72,13 @@ def section(report: Report) -> tuple[LayerTable, ...]:
 
 
 def _table(index: int, artifact: ArtifactReport, files: Sequence[ArtifactReport], chosen: bool) -> LayerTable:
-    origin = _original(artifact, files)
-    columns = tuple(_columns(artifact, origin))
+    original = _original(artifact, files)
+    columns = tuple(_columns(artifact, original))
     return LayerTable(
         f"layers-{index}",
         artifact.name,
         chosen,
-        origin.name if origin else None,
+        original.name if original else None,
         columns,
         tuple(_row(layer, cells) for layer, cells in zip(artifact.layers, zip(*(c.cells for c in columns), strict=True), strict=True)),
         draw(artifact.layers),

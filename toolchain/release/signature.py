@@ -25,6 +25,8 @@ UNSIGNED: Final = (SUMS, NAME)
 """What a signature leaves out: itself, and the list of checksums, which follows from the other files and includes it."""
 PASSWORD: Final = "SECATEUR_KEY_PASSWORD"
 """The variable that holds the password of an encrypted key."""
+MOST_BYTES: Final = 1 << 23
+"""Of a signature; it has some 150 bytes for each file."""
 PREDICATE: Final = "https://model_signing/signature/v1.0"
 
 
@@ -103,6 +105,8 @@ def _signing(folder: Path, signer: Any) -> None:
 def _verified(folder: Path, verifier: Any) -> tuple[str, ...]:
     if not (folder / NAME).is_file():
         return ("the release is not signed",)
+    if (folder / NAME).stat().st_size > MOST_BYTES:
+        return (f"the signature is not valid: it has more than {MOST_BYTES:,} bytes",)
     try:
         with contextlib.redirect_stdout(sys.stderr):
             verifier.verify(folder, folder / NAME)

@@ -19,7 +19,7 @@ from toolchain.report import dumps
 from toolchain.untrusted import read
 from toolchain.worker import Progress, Worker, silent
 
-MOST_BYTES: Final = 1 << 28
+MOST_BYTES: Final = 1 << 25
 """Of a document that is read as a whole."""
 
 
