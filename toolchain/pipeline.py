@@ -18,7 +18,7 @@ from toolchain.files import digest, write
 from toolchain.gate.judge import judged
 from toolchain.layer_reports import Exported
 from toolchain.measure.size import size
-from toolchain.page.render import render
+from toolchain.page import folder
 from toolchain.prepared_data import open_data
 from toolchain.stage import Export
 from toolchain.steps import Run
@@ -88,8 +88,8 @@ def run(
         delivery.remove_stale(out, files)
         for name, path in files.items():
             delivery.put(path, out / name)
-        write(out / "report.html", render(found).encode())
         write(out / "report.json", report.dumps(found))
+        write(out / "report.html", folder.page(out).encode())
     return found
 
 

@@ -89,6 +89,10 @@ def _svg(title: str, values: Sequence[Spec], layers: Sequence[Spec], params: Seq
         "params": list(params),
         "data": {"values": list(values)},
         "layer": list(layers),
-        "config": {"legend": {"labelLimit": 220, "symbolLimit": 0, "symbolType": "stroke"}, "axis": {"gridOpacity": 0.5}, "view": {"stroke": "#ccc"}},
+        "config": {
+            "legend": {"labelLimit": 220, "symbolLimit": 0, "symbolType": "stroke"},
+            "axis": {"gridOpacity": 0.5},
+            "view": {"stroke": "#ccc"},
+        },
     }
     return str(vl_convert.vegalite_to_svg(spec, allowed_base_urls=[])).encode()

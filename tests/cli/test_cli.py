@@ -17,7 +17,9 @@ def test_help_imports_nothing_heavy():
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("command", ["run", "bench", "check", "inspect", "targets", "recipes", "cache", "demo", "gate"])
+@pytest.mark.parametrize(
+    "command", ["run", "bench", "check", "inspect", "targets", "recipes", "cache", "demo", "gate", "report", "release", "verify"]
+)
 def test_every_command_shows_an_example(command):
     done = secateur(command, "--help")
     assert done.returncode == 0

@@ -91,7 +91,7 @@ class Place:
                 report.load(path)
             elif path.suffix == ".html":
                 assert path.read_text().rstrip().endswith("</html>")
-        for path in self.cache.glob("*/*"):
+        for path in self.cache.glob("??/*"):
             if not path.name.startswith(SCRATCH):
                 assert Cache(self.cache).load(path.name, msgspec.Raw) is not None, f"{path} has no result"
 
@@ -131,7 +131,7 @@ def test_fifty_kills_and_the_result_of_an_undisturbed_run(tmp_path, inputs, npz)
         place.check()
         assert len(place.scratch()) <= 4, "what killed runs leave does not pile up"
         if finished and place.out.exists() and drawn.random() < 0.5:  # the last steps again, to be killed in them, too
-            for entry in sorted(place.cache.glob("*/*"), key=lambda path: path.stat().st_mtime)[-3:]:
+            for entry in sorted(place.cache.glob("??/*"), key=lambda path: path.stat().st_mtime)[-3:]:
                 shutil.rmtree(entry)
     found = place.finish()
     assert not place.scratch()

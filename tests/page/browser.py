@@ -31,7 +31,7 @@ class Opened:
         self.page = page
         self.complaints: list[str] = []
         self.requests: list[str] = []
-        page.set_default_timeout(5_000)
+        page.set_default_timeout(60_000)  # the machine may be busy
         page.on("console", lambda message: self.complaints.append(f"{message.type}: {message.text}"))
         page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
         page.on("dialog", self._dialog)
@@ -54,7 +54,7 @@ def opened(browser: Any, file: Path, width: int = 1440, scheme: Literal["light",
         found = Opened(context.new_page())
         found.page.goto(file.as_uri())
         if settings.get("java_script_enabled", True):
-            found.page.wait_for_selector("section:has([data-spec]):not([data-drawn])", state="detached", timeout=30_000)
+            found.page.wait_for_selector("section:has([data-spec]):not([data-drawn])", state="detached", timeout=60_000)
         yield found
         assert not found.complaints, found.complaints
         assert not found.foreign, found.foreign

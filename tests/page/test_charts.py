@@ -193,7 +193,8 @@ def test_a_chosen_file_has_its_samples_matrix_and_changed_examples(page):
     visible = [one.inner_text() for one in page.locator("#classes > div[data-file] > p").all() if one.is_visible()]
     assert visible[0].startswith(f"{name} answers")
     assert page.locator("#classes ul.examples:visible").count() <= 1
-    samples = page.locator("#latency .plot").nth(1).locator("path")
+    samples = page.locator("#latency .plot").nth(1).locator(".role-mark path")
+    assert samples.count() == len(REPORT.artifacts[5].latency.samples_ms) + len(REPORT.artifacts) + 1, "samples of one file, medians of all"
     before = samples.first.get_attribute("d") or samples.first.get_attribute("transform")
     page.locator("#latency select").select_option(name)
     page.wait_for_function(
@@ -209,7 +210,10 @@ def test_a_chosen_group_stands_out(page):
     page.wait_for_function(
         "[...document.querySelectorAll('#sensitivity .mark-line path')].some(one => Number(one.getAttribute('opacity')) < 0.5)"
     )
-    assert sorted(one.get_attribute("stroke") for one in lines.all()) == sorted([COLOURS[1], "currentColor"])
+    assert sorted((one.get_attribute("stroke"), one.get_attribute("opacity")) for one in lines.all()) == [
+        (COLOURS[1], "0.7"),
+        ("currentColor", "0.15"),
+    ]
 
 
 def test_charts_take_the_colour_of_the_page(chromium, pages):

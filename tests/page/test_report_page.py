@@ -22,9 +22,11 @@ def chromium():
 def pages(tmp_path_factory):
     """Files by name."""
     folder = tmp_path_factory.mktemp("pages")
-    large = synthetic.report()
-    for name, report in (("large", large), ("small", synthetic.report(2, 5)), ("hostile", synthetic.hostile(value=synthetic.report(3, 8)))):
-        (folder / f"{name}.html").write_text(render(report))
+    reports = {"large": synthetic.report(), "small": synthetic.report(2, 5), "hostile": synthetic.hostile(value=synthetic.report(3, 8))}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SECATEUR_CACHE", str(tmp_path_factory.getbasetemp() / "compiled"))
+        for name, report in reports.items():
+            (folder / f"{name}.html").write_text(render(report))
     return {file.stem: file for file in folder.iterdir()}
 
 

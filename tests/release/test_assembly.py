@@ -156,9 +156,10 @@ def test_another_user_gives_the_same_bytes(shared_folder):
 def test_a_clock_that_moves_while_it_is_written_leaves_no_trace(run, tmp_path, monkeypatch):
     import time
 
+    wanted = bundle()
     monkeypatch.setattr(time, "time", lambda: 4e9)
     monkeypatch.chdir(tmp_path)
-    assert release(run, Settings(**STATED), out=tmp_path / "out.tar.gz").archive.read_bytes() == bundle()
+    assert release(run, Settings(**STATED), out=tmp_path / "out.tar.gz").archive.read_bytes() == wanted
 
 
 def test_another_release_is_not_overwritten(run, tmp_path):

@@ -12,7 +12,7 @@ import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -214,8 +214,8 @@ class _Assembly:
         assert vectors is not None
         for file in (*vectors.inputs, *vectors.outputs):
             self._files[f"golden/{file}"] = (folder / file).read_bytes()
-        arrays: tuple[list[Any], list[Any]] = tuple([np.load(folder / file) for file in part] for part in (vectors.inputs, vectors.outputs))  # type: ignore[assignment]
-        if (written := header(name, vectors, facts.inputs, facts.outputs, arrays)) is not None:
+        inputs, outputs = ([np.load(folder / file) for file in files] for files in (vectors.inputs, vectors.outputs))
+        if (written := header(name, vectors, facts.inputs, facts.outputs, (inputs, outputs))) is not None:
             self._files[f"golden/{name}.h"] = written
         return msgspec.structs.replace(
             vectors, inputs=tuple(f"golden/{n}" for n in vectors.inputs), outputs=tuple(f"golden/{n}" for n in vectors.outputs)

@@ -25,7 +25,7 @@
       encode: { enter: { fill: { value: "currentColor" }, font: { value: config.font }, fontSize: { value: 11 } },
                 update: { text: { signal: "datum.datum.state == 'front' ? datum.datum.name : ''" } } },
       transform: [{
-        type: "label", size: { signal: "[max(width, 1), max(height, 1)]" }, avoidMarks: ["files_marks"],
+        type: "label", size: { signal: "[max(width, 1), max(height, 1)]" },
         anchor: ["right", "left", "top", "bottom", "top-right", "bottom-right", "top-left", "bottom-left"], offset: [4],
       }],
     });
