@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# A worker that imports TensorFlow takes 2 GB.
+PARALLEL := -n auto --maxprocesses 4
 
 .PHONY: demo test lint prove emulators browser bench bench-channels bench-quantization calibrate format clean
 
@@ -10,11 +12,11 @@ demo: $(READY)
 	$(BIN)/secateur demo --out out/demo
 
 test: $(READY)
-	$(BIN)/pytest -m "not tensorflow and not prove"
-	$(BIN)/pytest -m "tensorflow and not prove"
+	$(BIN)/pytest $(PARALLEL) --dist loadfile -m "not tensorflow and not prove"
+	$(BIN)/pytest $(PARALLEL) --dist worksteal -m "tensorflow and not prove"
 
 prove: $(READY)
-	$(BIN)/pytest -m prove
+	$(BIN)/pytest $(PARALLEL) --dist worksteal -m prove
 
 # What pip does not bring: QEMU from Debian (as root), Arm's firmware and an arm64 system into the user's cache.
 emulators: $(READY)
