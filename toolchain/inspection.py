@@ -68,10 +68,14 @@ def inspect(job: InspectJob, progress: Progress) -> Inspection:
     raise ModelError(f"{job.path}: a SavedModel has no layers to show; export it and inspect the .tflite")
 
 
+NO_OUTPUT = Tensor(-1, "", (), "")
+"""What an operator gives that only stores its inputs, such as ASSIGN_VARIABLE."""
+
+
 def _tflite(file: TfliteFile) -> Inspection:
     weights, rows = set(file.weights), []
     for op in file.operators:
-        output = file.tensors[op.outputs[0]]
+        output = file.tensors[op.outputs[0]] if op.outputs else NO_OUTPUT
         own = [file.tensors[i] for i in op.inputs if i >= 0 and file.tensors[i] in weights]
         parameters = sum(t.elements for t in own)
         zeros = sum(t.elements - int(np.count_nonzero(file.constant(t))) for t in own)

@@ -42,11 +42,12 @@ class Latency(msgspec.Struct, frozen=True):
     runtime: str
     threads: int
     p50_ms: float
+    """Median of the rounds' medians."""
     p90_ms: float
     p99_ms: float
     min_ms: float
     interval_ms: tuple[float, float]
-    """95 % confidence interval of the median."""
+    """95 % confidence interval of p50."""
     rounds: int
     load_before: float
     """Load average of the last minute (processes ready to run)."""

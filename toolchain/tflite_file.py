@@ -232,6 +232,9 @@ def _tensor(index: int, tensor: Any, kinds: dict[int, str], constant: bool) -> T
     quantization = tensor.quantization
     scale = () if quantization is None or quantization.scale is None else tuple(float(s) for s in quantization.scale)
     zero_point = () if quantization is None else _ints(quantization.zeroPoint)
+    if len(zero_point) not in (0, 1, len(scale)):
+        raise ValueError(f"tensor {index} has {len(scale)} scales and {len(zero_point)} zero points")
+    zero_point = zero_point or (0,) * len(scale)
     axis = 0 if quantization is None else int(quantization.quantizedDimension)
     return Tensor(index, (tensor.name or b"").decode(), _ints(tensor.shape), kinds[tensor.type], scale, zero_point, axis, constant)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import subprocess
 from pathlib import Path
 
@@ -48,6 +49,9 @@ def hang_in_native_code(path: Path, progress: Progress) -> str:
     return str(re.match("(a+)+$", "a" * 60 + "b"))
 
 
-def take_all_memory(path: Path, progress: Progress) -> str:
-    taken = [np.ones(1 << 33, np.uint8) for _ in range(1 << 10)]
-    return str(len(taken))
+def memory_limits(path: Path, progress: Progress) -> tuple[int, int]:
+    return resource.getrlimit(resource.RLIMIT_DATA)[0], int(Path("/proc/self/oom_score_adj").read_text())
+
+
+def take_more_than_all_memory(path: Path, progress: Progress) -> str:
+    return str(np.empty(1 << 45, np.uint8).size)

@@ -28,8 +28,10 @@ from toolchain import checksums, delivery, keras_models, recipe, report, target,
 from toolchain.artifact import sniff
 from toolchain.data_sources import Request, prepare
 from toolchain.errors import DataError, ModelError, RecipeError, StorageError, TargetError, ToolchainError
+from toolchain.inspection import InspectJob, inspect
 from toolchain.keras_safety import check_safe, check_weights
 from toolchain.onnx_file import OnnxFile, check_whole
+from toolchain.runners.litert import LiteRT
 from toolchain.runners.onnxruntime import OnnxRuntime
 from toolchain.tflite_bounds import check_bounds
 from toolchain.tflite_file import TfliteFile
@@ -422,12 +424,33 @@ def set_to(owner, **fields):
         (lambda model, graph: set_to(graph.tensors[0], shape=[1, -8, 8, 1]), "has the shape"),
         (lambda model, graph: set_to(graph.tensors[1], shape=[9, 9, 9, 9]), "the constant 1 has"),
         (lambda model, graph: set_to(graph.operators[0], opcodeIndex=99), "IndexError"),
+        (lambda model, graph: set_to(graph.tensors[1].quantization, zeroPoint=[0, 0]), "and 2 zero points"),
     ],
 )
 def test_tflite_files_whose_parts_do_not_fit(tmp_path, change, message):
     (tmp_path / "m.tflite").write_bytes(repacked(change))
     with pytest.raises(ModelError, match=message):
         TfliteFile.read(tmp_path / "m.tflite")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda model, graph: set_to(graph.tensors[0].quantization, zeroPoint=None),
+        lambda model, graph: set_to(graph.operators[-1], outputs=[]),
+        lambda model, graph: set_to(graph.operators[-1], outputs=None),
+    ],
+)
+def test_a_tflite_with_parts_left_out_is_looked_into(tmp_path, change):
+    (tmp_path / "m.tflite").write_bytes(repacked(change))
+    assert inspect(InspectJob(tmp_path / "m.tflite", trust=False), silent).rows[-1].kind == "SOFTMAX"
+
+
+def test_a_tflite_whose_weights_are_not_there(tmp_path):
+    """The interpreter loads it, and finds out when it runs."""
+    (tmp_path / "m.tflite").write_bytes(repacked(lambda model, graph: set_to(graph.tensors[graph.operators[0].inputs[2]], buffer=0)))
+    with pytest.raises(ModelError, match="LiteRT cannot run it"):
+        LiteRT(tmp_path / "m.tflite", kernels="reference").predict([np.zeros((1, 8, 8, 1), np.float32)])
 
 
 def shared_tables(count):
@@ -487,6 +510,18 @@ def test_onnx_files_with_weights_in_other_files(tmp_path, place):
             reader(tmp_path / "m.onnx")
 
 
+def test_an_onnx_that_takes_no_examples(tmp_path):
+    """onnxruntime loads it and refuses every input."""
+    import onnx
+
+    seeds.onnx(tmp_path / "m.onnx")
+    model = onnx.load(tmp_path / "m.onnx")
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 3
+    onnx.save(model, tmp_path / "m.onnx")
+    with pytest.raises(ModelError, match="onnxruntime cannot run it"):
+        OnnxRuntime(tmp_path / "m.onnx").predict([np.zeros((1, 1, 6, 6), np.float32)])
+
+
 def test_the_word_location_is_found_across_chunks(tmp_path, monkeypatch):
     from toolchain import onnx_file
 
@@ -538,10 +573,12 @@ def test_a_child_in_native_code_and_what_it_started_die_with_a_killed_parent(bus
     assert not psutil.wait_procs(processes, timeout=10)[1]
 
 
-def test_a_child_that_takes_too_much_memory_is_an_error(monkeypatch):
+def test_a_child_takes_no_more_memory_than_there_is_and_is_the_first_to_go(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", f"{HERE}:{HERE / 'hostile'}")
-    with Worker() as worker, pytest.raises(ModelError, match="not enough memory"):
-        worker.call("reader_jobs:take_all_memory", Path(), str, "x")
+    with Worker() as worker:
+        assert worker.call("reader_jobs:memory_limits", Path(), tuple[int, int], "x") == (2 * untrusted.memory_bytes(), 500)
+        with pytest.raises(ModelError, match="not enough memory"):
+            worker.call("reader_jobs:take_more_than_all_memory", Path(), str, "x")
 
 
 # Deliveries

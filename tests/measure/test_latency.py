@@ -36,8 +36,9 @@ def test_the_interval_contains_the_median(values):
     assert low <= float(np.median(values)) <= high
 
 
-def test_percentiles_come_from_all_raw_samples():
+def test_the_median_is_that_of_rounds_and_percentiles_come_from_all_raw_samples():
     found = summarize([[1.0, 2.0], [3.0, 4.0], [5.0]], "r", 1, 0.0)
-    assert (found.p50_ms, found.min_ms, found.rounds) == (3.0, 1.0, 3)
+    assert (found.p50_ms, found.min_ms, found.rounds) == (3.5, 1.0, 3)
+    assert found.interval_ms == (1.5, 5.0)
     assert found.p90_ms == pytest.approx(4.6)
     assert found.samples_ms == (1.0, 2.0, 3.0, 4.0, 5.0)

@@ -48,8 +48,8 @@ def test_classes_have_their_names_where_the_data_know_them():
     assert classes(report(answers([9, 9]), answers([9, 9]), labels=("cat",))).names == ("class 0", "class 1")
 
 
-def test_the_file_that_lost_most_is_shown_first():
-    section = classes(report(answers([90, 90]), answers([90, 90]), answers([80, 90], lost=10), answers([90, 89], lost=1)))
+def test_the_file_that_is_recommended_is_shown_first():
+    section = classes(report(answers([90, 90]), answers([80, 90], lost=10), answers([90, 90]), answers([70, 90], lost=20)))
     assert section.choice.chosen == "1"
     assert section.choice.options[1] == ("1", "1.tflite")
 

@@ -49,11 +49,20 @@ def test_the_recommended_file_is_told_in_figures_with_their_origin(found):
     assert figures["Download"] == ("800 kB", "4.5 times smaller than original_float32.tflite, both after gzip")
     assert figures["Size"] == ("1 MB", "4.0 times smaller than original_float32.tflite")
     assert figures["Accuracy"] == ("94.30%", f"{MINUS}0.70 points, 95 % interval {MINUS}1.37 to {MINUS}0.02, on 1,000 test examples")
-    assert figures["Time on board"] == (f"{result.ms:.3g} ms", f"{low:.3g} to {high:.3g} in 90 %, estimated: x-cube-ai/cortex-m7")
-    assert figures["Instructions on board"][1] == "one inference, executed: cortex_m"
+    assert figures["Time on board"] == (
+        f"{result.ms:.3g} ms", f"{low:.3g} to {high:.3g} in 90 %, estimated: x-cube-ai/cortex-m7",
+    )  # fmt: skip
+    assert figures["Instructions on board"][1] == "one inference, executed: cortex_m, c_source on cortex-m7 (qemu)"
     assert figures["Speed on this machine"] == (
         "2.00 times as fast", "as original_float32.tflite, 95 % interval 2.00 to 2.00; median 1 ms, measured",
     )  # fmt: skip
+
+
+def test_the_speed_on_a_busy_machine_comes_with_a_warning(found):
+    busy = tuple(msgspec.structs.replace(row, latency=msgspec.structs.replace(row.latency, load_before=9.44)) for row in found.artifacts)
+    shown = decision(msgspec.structs.replace(found, artifacts=busy))
+    (speed,) = (figure.note for figure in shown.figures if figure.label == "Speed on this machine")
+    assert speed.endswith(f"on a busy machine (load 9.4 on {found.host.cores} cores): trust the ratio, not the milliseconds")
 
 
 def test_figures_of_another_machine_are_not_those_of_a_board_that_takes_nothing(found):

@@ -10,6 +10,7 @@ import msgspec
 from toolchain.measure.classwise import ClassChange, changes
 from toolchain.page import confusion
 from toolchain.page.charts import COLOURS, INK, WRONG, Chart, Choice, Spec, layered, parameter, rows
+from toolchain.recommendation import recommend
 from toolchain.report import PICTURE, Answers, Changed, Report
 
 ALL: Final = 30
@@ -75,7 +76,8 @@ def classes(report: Report) -> Classes | None:
     )  # fmt: skip
     if not files:
         return None
-    first = max(files, key=lambda file: file.answers.lost)
+    shipped = [one.file for one in recommend(report)]
+    first = next((file for name in shipped for file in files if file.name == name), files[0])
     by_class = {
         one.index: min(other.change for file in files for other in file.changes if other.index == one.index) for one in first.changes
     }

@@ -74,9 +74,11 @@ def _figures(report: Report, file: ArtifactReport, on: TargetReport | None) -> I
 def _on_target(on: TargetReport) -> Iterator[Figure]:
     for result in target_rows.timed(on)[:1]:
         between = "" if result.interval_ms is None else "{:.3g} to {:.3g} in 90 %, ".format(*result.interval_ms)
-        yield Figure(f"Time on {on.target}", f"{result.ms:.3g} ms", f"{between}{target_rows.origin(result)}")
+        note = "; ".join([f"{between}{target_rows.origin(result)}", *result.notes[-1:]])
+        yield Figure(f"Time on {on.target}", f"{result.ms:.3g} ms", note)
     for result in target_rows.counted(on)[:1]:
-        yield Figure(f"Instructions on {on.target}", f"{result.instructions:,}", f"one inference, {target_rows.origin(result)}")
+        note = ", ".join(filter(None, ("one inference", target_rows.origin(result), result.engine)))
+        yield Figure(f"Instructions on {on.target}", f"{result.instructions:,}", note)
 
 
 def _smaller(before: int, after: int) -> str:
@@ -96,4 +98,6 @@ def _speed(report: Report, file: ArtifactReport) -> Figure:
     except ToolchainError:  # not timed together: no ratio to show
         return alone
     said = f"as {reference.name}, 95 % interval {low:.2f} to {high:.2f}; median {file.latency.p50_ms:.3g} ms, measured"
+    if (load := file.latency.load_before) > report.host.cores:
+        said += f" on a busy machine (load {load:.1f} on {report.host.cores} cores): trust the ratio, not the milliseconds"
     return Figure("Speed on this machine", f"{times:.2f} times as fast", said)

@@ -154,7 +154,7 @@ def _label(name: str) -> str:
 def _caption(shown: Sequence[LayerReport], unpacking: int) -> str:
     """What the drawing means; only what is in it."""
     framed = any(state(layer) for layer in shown)
-    parts = ["Filled: a layer's share of the MACs."]
+    parts = ["Filled: MACs, next to the layer that has most."]
     parts += [f"Framed: its quantization alone leaves less than {GOOD:g} dB, in red less than {POOR:g} dB."] if framed else []
     parts += [f"Left out: {unpacking} that only unpack weights."] if unpacking else []
     return " ".join(parts)
