@@ -97,6 +97,22 @@ def test_another_recipe_in_the_same_folder_leaves_no_stale_file_beside_its_repor
     assert names == {*(row.name for row in found.artifacts), "report.json", "report.html", "mine.txt"}
 
 
+def test_a_page_that_fails_leaves_the_folder_as_it_was(inputs, tmp_path, monkeypatch):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "sensitivity.json").write_text("{")
+    toolchain.run("float32", **inputs | {"targets": []}, changes=["data.scale=1/255"])
+    assert "not what secateur sensitivity writes" in (tmp_path / "out" / "report.html").read_text()
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+
+    def fails(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("toolchain.pipeline.folder.page", fails)
+    with pytest.raises(ZeroDivisionError):
+        toolchain.run("static_w8a8", **inputs | {"targets": []}, changes=["data.scale=1/255"])
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+
+
 def test_a_lost_accuracy_is_a_warning_on_the_artifact():
     from toolchain.jobs import Original
     from toolchain.measure.accuracy import Score

@@ -25,6 +25,7 @@ def model_path(keras, context, tmp_path):
 def test_each_group_is_pruned_alone(model_path, dataset):
     found = of_channels(SensitivityJob(model_path, dataset, "contribution", (0.0, 0.5, 1.0), 1000, 0, False), silent)
     assert [(group.name, group.channels) for group in found.groups] == [("conv", 4), ("point", 8)]
+    assert found.digest == digest(model_path)
     assert found.examples == "30 of 30 in shapes.npz/validation"
     for group in found.groups:
         assert [point.kept for point in group.points] == [group.channels, group.channels // 2, 1], "one channel always stays"

@@ -39,12 +39,15 @@ def check_free(out: Path, names: Sequence[str]) -> None:
     if not present:
         return
     try:
-        ours = {row.name for row in report.load(out / "report.json").artifacts} | {MODEL, *REPORTS}
+        rows = report.load(out / "report.json").artifacts
+        ours = {row.name for row in rows if (out / row.name).is_dir() or digest(out / row.name) == row.digest} | {MODEL, *REPORTS}
     except ToolchainError:
         ours = set()
     ours |= _half_delivered(out, present)
     if foreign := [name for name in present if name not in ours]:
-        raise StorageError(f"{out} already holds {', '.join(foreign)}, which no earlier run wrote; choose another --out")
+        raise StorageError(
+            f"{out} already holds {', '.join(foreign)}, which no earlier run wrote, or somebody changed since; choose another --out"
+        )
     for path in (out / name for name in present if (out / name).is_dir()):
         checksums.check(path)
 

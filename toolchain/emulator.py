@@ -14,6 +14,7 @@ import msgspec
 from toolchain.data import Array
 from toolchain.device import Device
 from toolchain.errors import TargetError
+from toolchain.quantities import Amount, Count, Milliseconds, Real, Share
 from toolchain.worker import Progress
 
 How = Literal["executed", "vendor", "estimated", "published"]
@@ -26,16 +27,16 @@ NEAREST = ("corstone", "cortex_m", "aarch64", "tflm")
 class Layer(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What one operator of the file costs on a target. Fields that do not apply are absent."""
 
-    index: int
+    index: Count
     """Its place in the file's list of operators."""
     operator: str
     """Its name in schema.fbs: `CONV_2D`."""
     output: str
     """The name of the tensor it computes."""
-    macs: int
-    instructions: int | None = None
-    cycles: int | None = None
-    ms: float | None = None
+    macs: Count
+    instructions: Count | None = None
+    cycles: Count | None = None
+    ms: Amount | None = None
 
 
 class EmulatorResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -47,35 +48,35 @@ class EmulatorResult(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tr
     reason: str | None
     """Why it is not `ok`, with the install command where something is missing; None where it is."""
     engine: str | None = None
-    arena_bytes: int | None = None
-    flash_bytes: int | None = None
+    arena_bytes: Count | None = None
+    flash_bytes: Count | None = None
     """Code and constants as linked, or as the vendor's tool counts them."""
-    ram_bytes: int | None = None
+    ram_bytes: Count | None = None
     """Everything in RAM as linked: arena, buffers, stack."""
     outputs_match: bool | None = None
     outputs_against: str | None = None
     """Which kernels the outputs were compared with."""
-    outputs_differing: int | None = None
+    outputs_differing: Count | None = None
     """How many output values differ, over all examples."""
-    outputs_max_difference: float | None = None
+    outputs_max_difference: Real | None = None
     """Largest difference: in steps of the output's scale, or absolute where `outputs_are_float`."""
     outputs_are_float: bool = False
-    examples: int | None = None
+    examples: Count | None = None
     """How many examples were run, compared and scored."""
-    accuracy: float | None = None
-    instructions: int | None = None
+    accuracy: Real | None = None
+    instructions: Count | None = None
     """Executed by one inference."""
     instructions_per_layer: tuple[Layer, ...] | None = None
-    instruction_mix: dict[str, int] | None = None
+    instruction_mix: dict[str, Count] | None = None
     """Executed instructions of one inference by mnemonic."""
-    cycles: int | None = None
+    cycles: Count | None = None
     cycles_per_layer: tuple[Layer, ...] | None = None
-    ms: float | None = None
+    ms: Milliseconds | None = None
     """Milliseconds of one inference on the device; never an emulator's wall time."""
-    interval_ms: tuple[float, float] | None = None
+    interval_ms: tuple[Milliseconds, Milliseconds] | None = None
     """90 % interval of an estimate."""
     ms_per_layer: tuple[Layer, ...] | None = None
-    npu_share: float | None = None
+    npu_share: Share | None = None
     """Share of the file's operators that the neural processor computes, 0 to 1; the rest runs on the CPU."""
     profile: str | None = None
     """What an estimate was calibrated on, or the vendor's configuration."""

@@ -190,7 +190,7 @@ def _row(candidate: Candidate, found: bench_jobs.Examined, latency: Latency, tar
         macs=facts.macs,
         operators=facts.operators,
         **scored,
-        agreement=found.fidelity.agreement if found.fidelity else None,
+        agreement=_agreement(found),
         max_error=found.fidelity.max_error if found.fidelity else None,
         mean_error=found.fidelity.mean_error if found.fidelity else None,
         answers=found.answers,
@@ -200,3 +200,10 @@ def _row(candidate: Candidate, found: bench_jobs.Examined, latency: Latency, tar
         targets=targets,
         notes=facts.notes,
     )
+
+
+def _agreement(found: bench_jobs.Examined) -> float | None:
+    """Of classes where labels tell that there are some, otherwise of outputs that are probabilities."""
+    if found.answers and found.fidelity:
+        return 1 - found.answers.differing / sum(found.answers.support)
+    return found.fidelity.agreement if found.fidelity else None

@@ -18,7 +18,6 @@ from toolchain.files import digest, write
 from toolchain.gate.judge import judged
 from toolchain.layer_reports import Exported
 from toolchain.measure.size import size
-from toolchain.page import folder
 from toolchain.prepared_data import open_data
 from toolchain.stage import Export
 from toolchain.steps import Run
@@ -84,12 +83,13 @@ def run(
     found = judged(_report(work, original, measured, [rows[one.name] for one in made], choice.reports if choice else ()), plan.gate)
     changed = final != work.start
     files = {one.name: one.path for one in made} | ({delivery.MODEL: final.path} if changed else {})
+    page = "x"  # before anything is delivered: what fails here leaves `out` as it was
     with delivery.announced(out, files):
         delivery.remove_stale(out, files)
         for name, path in files.items():
             delivery.put(path, out / name)
         write(out / "report.json", report.dumps(found))
-        write(out / "report.html", folder.page(out).encode())
+        write(out / "report.html", page.encode())
     return found
 
 
@@ -213,7 +213,7 @@ def _warned(
     rejected = any(one.artifact == row.name and not one.chosen for one in tried)
     if score is None or row.accuracy is None or score.metric == "mean_absolute_error" or rejected:
         return msgspec.structs.replace(row, path=row.name)
-    if row.accuracy < score.interval[0]:
+    if score.interval and row.accuracy < score.interval[0]:
         advice = "prune less or train longer" if plan.stages else "secateur compare names the layer, static_w8a8_auto tries more"
         notes = (
             *notes,

@@ -7,18 +7,25 @@ Every number carries how it came about: `measured` on this host, or, for a targe
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import msgspec
 
+from toolchain.details import Details
 from toolchain.emulator import EmulatorResult
 from toolchain.errors import ToolchainError
+from toolchain.quantities import Amount, Count, Milliseconds, Real, Share
 from toolchain.untrusted import read
 
 SCHEMA: Final = 1
 REPORT_BYTES: Final = 1 << 28
 """The largest report that is read; one of 30 artifacts and 200 layers has 4 MB."""
+EXAMPLES: Final = 10_000_000
+"""The most that a report may say were answered: there is an array of so many."""
+FRACTIONS: Final = ("top1", "auc")
+"""Metrics that are shares; others have no upper limit."""
 PICTURE: Final = re.compile("data:image/png;base64,[A-Za-z0-9+/=]+")
 
 
@@ -26,8 +33,8 @@ class HostFacts(msgspec.Struct, frozen=True):
     """The machine that measured."""
 
     cpu: str
-    cores: int
-    memory_bytes: int
+    cores: Count
+    memory_bytes: Count
     system: str
     python: str
     governor: str
@@ -40,46 +47,46 @@ class Latency(msgspec.Struct, frozen=True):
 
     how: Literal["measured"]
     runtime: str
-    threads: int
-    p50_ms: float
+    threads: Count
+    p50_ms: Milliseconds
     """Median of the rounds' medians."""
-    p90_ms: float
-    p99_ms: float
-    min_ms: float
-    interval_ms: tuple[float, float]
+    p90_ms: Milliseconds
+    p99_ms: Milliseconds
+    min_ms: Milliseconds
+    interval_ms: tuple[Milliseconds, Milliseconds]
     """95 % confidence interval of p50."""
-    rounds: int
-    load_before: float
+    rounds: Count
+    load_before: Amount
     """Load average of the last minute (processes ready to run)."""
-    load_after: float
-    samples_ms: tuple[float, ...]
+    load_after: Amount
+    samples_ms: tuple[Milliseconds, ...]
 
 
 class Changed(msgspec.Struct, frozen=True):
     """An example of the test split that a file answers otherwise than the original does; classes are counted from 0."""
 
-    index: int
-    label: int
-    original: int
-    answer: int
+    index: Count
+    label: Count
+    original: Count
+    answer: Count
 
 
 class Answers(msgspec.Struct, frozen=True):
     """What is answered on the test split, class by class, and what changed against the original model."""
 
-    support: tuple[int, ...]
+    support: tuple[Count, ...]
     """Examples of each class."""
-    hits: tuple[int, ...]
+    hits: tuple[Count, ...]
     """Of them, answered rightly."""
-    confusion: tuple[tuple[int, ...], ...]
+    confusion: tuple[tuple[Count, ...], ...]
     """Examples by label (rows) and answer (columns); empty where there are more than 100 classes."""
     right: str
     """One bit an example in the order of the test split, 1 for a right answer: bytes, highest bit first, in base64."""
-    lost: int
+    lost: Count
     """Examples that the original answers rightly and this does not."""
-    gained: int
+    gained: Count
     """Examples that this answers rightly and the original does not."""
-    differing: int
+    differing: Count
     """Examples with another answer than the original's, right or wrong."""
     changed: tuple[Changed, ...]
     """The first of them, lost ones first."""
@@ -88,7 +95,7 @@ class Answers(msgspec.Struct, frozen=True):
 class LayerReport(msgspec.Struct, frozen=True):
     """One operator of a .tflite file. What is None is not known or does not apply."""
 
-    index: int
+    index: Count
     """Its place in the file's list of operators, as in the layers of a target's results."""
     name: str
     """The Keras layers it computes where they are known, otherwise the tensor it makes."""
@@ -97,16 +104,16 @@ class LayerReport(msgspec.Struct, frozen=True):
     """Places of the operators whose results it reads; -1 is an input of the model."""
     shape: tuple[int, ...]
     """Of its first result, with the batch."""
-    parameters: int
-    nonzero_parameters: int
-    macs: int
-    channels: int | None
+    parameters: Count
+    nonzero_parameters: Count
+    macs: Count
+    channels: Count | None
     """Last axis of the result of a layer with weights."""
-    channels_before: int | None
+    channels_before: Count | None
     """The same in the model the run started from."""
-    own_db: float | None = None
+    own_db: Real | None = None
     """SQNR in dB of the operator alone, on the inputs it has in the model the file came from. None: exact, or unknown."""
-    level_db: float | None = None
+    level_db: Real | None = None
     """SQNR in dB of its result in the whole file, with all that came before."""
 
 
@@ -118,10 +125,10 @@ class Verdict(msgspec.Struct, frozen=True):
     limit: str
     """The name of the limit: `max_bytes`."""
     against: Literal["absolute", "original", "baseline"]
-    allowed: float | bool
-    found: float | bool | None
+    allowed: Real | bool
+    found: Real | bool | None
     """None where it is not known."""
-    interval: tuple[float, float] | None
+    interval: tuple[Real, Real] | None
     """95 % interval of what was found, where statistics decide."""
     status: Literal["passed", "inside", "failed", "unknown"]
     """`inside`: beyond the limit, but the limit lies inside the interval, so that the evidence is not enough. `unknown` stops a gate."""
@@ -135,15 +142,15 @@ class TargetReport(msgspec.Struct, frozen=True):
     target: str
     fits: bool | None
     reasons: tuple[str, ...]
-    flash_bytes: int | None
-    sram_bytes: int | None
+    flash_bytes: Count | None
+    sram_bytes: Count | None
     results: tuple[EmulatorResult, ...]
     notes: tuple[str, ...] = ()
     """What does not decide the fit, but a reader of the numbers should know."""
     title: str = ""
     """The device in words: `STM32F746G-DISCO (Cortex-M7, 216 MHz)`."""
-    device_flash_bytes: int | None = None
-    device_sram_bytes: int | None = None
+    device_flash_bytes: Count | None = None
+    device_sram_bytes: Count | None = None
     """What the device has, reserved parts included; None where the model lies elsewhere."""
 
 
@@ -157,29 +164,29 @@ class ArtifactReport(msgspec.Struct, frozen=True):
     digest: str
     how: Literal["measured"]
     """How size, accuracy, agreement and memory came about."""
-    bytes: int
-    gzip_bytes: int
-    zstd_bytes: int
-    parameters: int | None
-    nonzero_parameters: int | None
-    macs: int | None
-    operators: dict[str, int]
+    bytes: Count
+    gzip_bytes: Count
+    zstd_bytes: Count
+    parameters: Count | None
+    nonzero_parameters: Count | None
+    macs: Count | None
+    operators: dict[str, Count]
     metric: str | None = None
-    accuracy: float | None = None
+    accuracy: Real | None = None
     """Value of `metric` on the test split; a fraction for top1 and auc."""
-    accuracy_interval: tuple[float, float] | None = None
+    accuracy_interval: tuple[Real, Real] | None = None
     """95 % confidence interval."""
-    accuracy_examples: int | None = None
-    other_metrics: dict[str, float] = {}
-    agreement: float | None = None
+    accuracy_examples: Count | None = None
+    other_metrics: dict[str, Real] = {}
+    agreement: Share | None = None
     """Share of the same examples with the same answer as the original model (bench: as the first file)."""
-    max_error: float | None = None
-    mean_error: float | None = None
+    max_error: Real | None = None
+    mean_error: Real | None = None
     """Differences of the outputs from the original model's."""
     latency: Latency | None = None
-    peak_memory_bytes: int | None = None
+    peak_memory_bytes: Count | None = None
     """Largest resident size of a process that loads the file and runs it once."""
-    base_memory_bytes: int | None = None
+    base_memory_bytes: Count | None = None
     """Resident size of that process before it loads the file."""
     answers: Answers | None = None
     """Where the answer is a class."""
@@ -192,7 +199,7 @@ class StepReport(msgspec.Struct, frozen=True):
     """One step of a run. `seconds` is what it took when it was computed."""
 
     name: str
-    seconds: float
+    seconds: Amount
     cached: bool
     examples: dict[str, str] = {}
     details: dict[str, Any] = {}
@@ -206,13 +213,13 @@ class AttemptReport(msgspec.Struct, frozen=True):
 
     name: str
     stages: tuple[str, ...]
-    seconds: float
+    seconds: Amount
     """What its steps took when they were computed."""
     metric: str | None = None
-    original: float | None = None
+    original: Real | None = None
     """The metric of the model the run started from."""
-    value: float | None = None
-    drop: float | None = None
+    value: Real | None = None
+    drop: Real | None = None
     """What was lost: a fraction of top1 or auc, otherwise relative."""
     met: bool = False
     """Whether the drop is within the recipe's `max_accuracy_drop`."""
@@ -236,13 +243,13 @@ class ModelReport(msgspec.Struct, frozen=True):
     name: str
     format: str
     digest: str
-    bytes: int
-    gzip_bytes: int
-    parameters: int
-    nonzero_parameters: int
+    bytes: Count
+    gzip_bytes: Count
+    parameters: Count
+    nonzero_parameters: Count
     metric: str | None
-    accuracy: float | None
-    accuracy_interval: tuple[float, float] | None
+    accuracy: Real | None
+    accuracy_interval: tuple[Real, Real] | None
     answers: Answers | None = None
 
 
@@ -251,11 +258,11 @@ class DataReport(msgspec.Struct, frozen=True):
 
     name: str
     digest: str
-    train: int
-    validation: int
-    test: int
-    scale: float
-    offset: float
+    train: Count
+    validation: Count
+    test: Count
+    scale: Real
+    offset: Real
     seed: int
     labels: tuple[str, ...] = ()
     """Names of the classes, where the source knows them."""
@@ -303,7 +310,54 @@ def load(path: Path) -> Report:
                 raise ToolchainError(f"{path}: {name!r} is no name of a file beside the report")
     if foreign := [index for index, uri in found.pictures.items() if not PICTURE.fullmatch(uri)]:
         raise ToolchainError(f"{path}: the picture of example {foreign[0]} is no PNG in the report itself")
+    if wrong := next(_contradictions(found), None):
+        raise ToolchainError(f"{path}: contradicts itself: {wrong}; run again")
     return found
+
+
+def _contradictions(report: Report) -> Iterator[str]:
+    """What cannot be true of any run: whoever calculates with a report relies on these facts."""
+    yield from _of_scores(report.model.name, report.model, report.data.test if report.data else None)
+    for row in report.artifacts:
+        yield from _of_scores(row.name, row, row.accuracy_examples)
+        if row.answers and report.model.answers and row.answers.support != report.model.answers.support:
+            yield f"{row.name} and {report.model.name} answered other examples"
+        if (row.peak_memory_bytes is None) != (row.base_memory_bytes is None):
+            yield f"the memory of {row.name} is told by half"
+        if row.parameters is None and row.nonzero_parameters is not None:
+            yield f"{row.name} has weights that are not zero, and nobody knows of how many"
+        for on in row.targets:
+            for result in on.results:
+                if result.accuracy is not None and result.examples is None:
+                    yield f"{result.emulator} scored {row.name} on no examples"
+                if result.outputs_match is False and result.outputs_differing is None:
+                    yield f"{result.emulator} found other outputs of {row.name} and does not say how many"
+    for step in report.steps:
+        try:
+            msgspec.convert(step.details, Details)
+        except msgspec.ValidationError as err:
+            yield f"the details of {step.name} ({err})"
+
+
+def _of_scores(name: str, scored: ModelReport | ArtifactReport, examples: int | None) -> Iterator[str]:
+    """Of an accuracy and the answers behind it."""
+    if scored.accuracy is not None:
+        if scored.metric is None or not examples:
+            yield f"{name} has an accuracy and no {'examples' if scored.metric else 'metric'}"
+        limits = (scored.accuracy, *(scored.accuracy_interval or ()))
+        if scored.metric in FRACTIONS and not all(0 <= value <= 1 for value in limits):
+            yield f"the {scored.metric} of {name} is no share of 1"
+    if scored.answers is None:
+        return
+    given, total = scored.answers, sum(scored.answers.support)
+    if total > EXAMPLES:
+        yield f"{name} answers {total:,} examples, more than {EXAMPLES:,}"
+    if len(given.hits) != len(given.support) or any(hits > support for hits, support in zip(given.hits, given.support, strict=False)):
+        yield f"{name} answers more rightly than there are examples"
+    if given.lost + given.gained > total or given.differing > total:
+        yield f"{name} changed more than its {total:,} answers"
+    if given.confusion and (len(given.confusion) != len(given.support) or any(len(row) != len(given.support) for row in given.confusion)):
+        yield f"the confusion matrix of {name} has not one row and column a class"
 
 
 def json_schema() -> dict[str, Any]:

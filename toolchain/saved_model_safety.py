@@ -47,16 +47,24 @@ def _nodes(graph: Any) -> Iterator[Any]:
     """The nodes that loading or calling the model can run.
 
     Every SavedModel has functions that write and read its variables, for tools that ask for them. Only the graph's own
-    nodes call these, which nothing runs; a function that another one calls, or that the list of callable functions names,
-    is none of them.
+    nodes call these, which nothing runs; a function that another one calls, or that the graph of objects names, is none of
+    them: the loader calls some at once, such as the `_initialize` of a resource (tensorflow/python/saved_model/load.py).
     """
     for meta in graph.meta_graphs:
         functions = {function.signature.name: function.node_def for function in meta.graph_def.library.function}
-        called = {name for nodes in functions.values() for name in _called(nodes)} | set(meta.object_graph_def.concrete_functions)
+        called = {name for nodes in functions.values() for name in _called(nodes)} | _named(meta.object_graph_def)
         yield from meta.graph_def.node
         for name, nodes in functions.items():
             if name in called or not meta.HasField("object_graph_def"):
                 yield from nodes
+
+
+def _named(objects: Any) -> set[str]:
+    """The functions that an object can be asked to run (saved_object_graph.proto)."""
+    of_objects = {
+        name for node in objects.nodes for name in (*node.function.concrete_functions, node.bare_concrete_function.concrete_function_name)
+    }
+    return of_objects | set(objects.concrete_functions)
 
 
 def _called(nodes: Iterable[Any]) -> Iterator[str]:

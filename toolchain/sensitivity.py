@@ -17,6 +17,7 @@ from toolchain.channels.criteria import Scoring, scores
 from toolchain.data import Array, Dataset
 from toolchain.errors import StageError
 from toolchain.evidence import gather, sample
+from toolchain.files import digest
 from toolchain.keras_function import of_keras
 from toolchain.measure import accuracy
 from toolchain.normalization import recalibrate
@@ -51,6 +52,8 @@ class Sensitivity(msgspec.Struct, frozen=True):
     """A model's groups, judged on the same examples."""
 
     model: str
+    digest: str
+    """SHA-256 of the model's file: another model may have its name."""
     criterion: str
     metric: str
     score: float
@@ -97,7 +100,9 @@ def of_channels(job: SensitivityJob, progress: Progress) -> Sensitivity:
             points.append(Point(ratio, kept, _score(pruned, judges).value, plan.macs_after))
         rows.append(GroupSensitivity(group.name, group.layers, group.width, tuple(points)))
     used = job.data.describe("validation", len(judges[0]))
-    return Sensitivity(job.model.name, job.criterion, whole.metric, whole.value, Plan(graph, ()).macs_before, used, tuple(rows))
+    return Sensitivity(
+        job.model.name, digest(job.model), job.criterion, whole.metric, whole.value, Plan(graph, ()).macs_before, used, tuple(rows)
+    )
 
 
 def _score(net: Any, judges: tuple[Array, Array | None]) -> accuracy.Score:

@@ -46,6 +46,7 @@ def test_an_unsigned_release_says_so_twice(tmp_path):
     assert "NOT SIGNED" in done.stdout
     done = secateur("verify", "a.tar.gz", "--no-run", cwd=tmp_path)
     assert (done.returncode, "UNSIGNED" in done.stdout) == (0, True)
+    assert done.stdout.endswith(": undamaged; who made it is not known\n")
     done = secateur("verify", "a.tar.gz", "--no-run", "--key", str(public_key()), cwd=tmp_path)
     assert (done.returncode, "DIFFERENT: the release is not signed" in done.stdout) == (3, True)
 

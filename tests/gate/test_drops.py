@@ -1,7 +1,10 @@
+import math
+
 import msgspec
 import pytest
 from made_reports import DATA, RIGHT, artifact, lost, model, run
 
+from toolchain.errors import ToolchainError
 from toolchain.gate.drops import SETTLED, against_baseline, against_original, enough
 from toolchain.gate.evidence import Evidence
 from toolchain.measure.paired import difference
@@ -81,6 +84,20 @@ def test_answers_to_random_inputs_are_no_evidence():
     found = against_original(run(row, data=None, model=model(None, None, None)), row)
     assert found.value is None
     assert "run with --data" in found.said
+
+
+def test_values_without_labels_are_not_known_rather_than_passed():
+    row = artifact(right=None, agreement=None)
+    found = against_original(run(row, model=model(None, None, None)), row)
+    assert found.value is None
+    assert found.said == "there are no labels, and outputs that are no probabilities are no answers; run with --data that has labels"
+
+
+@pytest.mark.parametrize("agreement", [-0.1, 1.5, math.nan, math.inf])
+def test_a_share_that_cannot_be_is_refused(agreement):
+    row = artifact(right=None, agreement=agreement)
+    with pytest.raises(ToolchainError, match="cannot be; run again"):
+        against_original(run(row, model=model(None, None, None)), row)
 
 
 def test_scores_of_two_kinds_are_not_compared():

@@ -576,7 +576,8 @@ def test_a_child_in_native_code_and_what_it_started_die_with_a_killed_parent(bus
 def test_a_child_takes_no_more_memory_than_there_is_and_is_the_first_to_go(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", f"{HERE}:{HERE / 'hostile'}")
     with Worker() as worker:
-        assert worker.call("reader_jobs:memory_limits", Path(), tuple[int, int], "x") == (2 * untrusted.memory_bytes(), 500)
+        memory, score = worker.call("reader_jobs:memory_limits", Path(), tuple[int, int], "x")
+        assert (memory, score >= 500) == (2 * untrusted.memory_bytes(), True)
         with pytest.raises(ModelError, match="not enough memory"):
             worker.call("reader_jobs:take_more_than_all_memory", Path(), str, "x")
 

@@ -32,4 +32,6 @@ def test_regression_reports_mean_absolute_error_and_less_is_better():
     assert found.metric == "mean_absolute_error"
     assert found.value == pytest.approx(2.5 / 3)
     assert found.others["root_mean_squared_error"] == pytest.approx(np.sqrt((0.25 + 4) / 3))
+    assert found.interval[0] < found.value < found.interval[1]
+    assert score(np.array([[1.0]]), np.array([1.5])).interval is None, "one example tells nothing about others"
     assert quality(np.array([[1.0], [2.0]]), np.array([1.5, 2.5])) == pytest.approx(-0.5)

@@ -19,6 +19,12 @@ def test_single_outputs_agree_by_side_and_other_shapes_not_at_all():
     assert agreement(np.zeros((2, 3, 4)), np.zeros((2, 3, 4))) is None
 
 
+def test_the_largest_of_values_that_are_no_probabilities_is_no_answer():
+    values = np.array([[0.5, 3.0], [2.0, 1.0]])
+    assert compare("f", values, values).agreement is None
+    assert compare("f", np.array([[0.5, 0.6]]), np.array([[0.4, 0.6]])).agreement == 1.0
+
+
 def test_nonsense_is_an_error_not_a_result():
     with pytest.raises(ModelError, match="m.tflite: outputs are NaN or infinite"):
         compare("m.tflite", np.array([[np.nan]]), np.array([[1.0]]))

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolchain.measure.latency import Timing, interleaved, median_interval, summarize
+from toolchain.measure.latency import ROUNDS, Timing, interleaved, median_interval, summarize
 
 
 def test_candidates_take_turns_in_every_round():
@@ -20,14 +20,16 @@ def test_candidates_take_turns_in_every_round():
 def test_a_slow_candidate_gets_fewer_rounds():
     from time import sleep
 
-    samples = interleaved({"slow": lambda: sleep(0.02)}, Timing(rounds=40, warmup_s=0.0, budget_s=0.3))
-    assert len(samples["slow"]) == 7
+    samples = interleaved({"slow": lambda: sleep(0.02)}, Timing(rounds=40, warmup_s=0.0, budget_s=0.8))
+    assert 6 < len(samples["slow"]) <= 20
+    assert len(interleaved({"slow": lambda: sleep(0.02)}, Timing(rounds=40, warmup_s=0.0, budget_s=0.01))["slow"]) == ROUNDS == 6
 
 
 def test_the_interval_of_the_median_by_the_binomial_table():
     # n = 10: P(X <= 1) = 11/1024 = 0.0107, P(X <= 2) = 0.0547; so the 2nd and the 9th value
     assert median_interval([float(v) for v in range(1, 11)]) == (2.0, 9.0)
     assert median_interval([3.0, 1.0, 2.0]) == (1.0, 3.0)
+    assert 2 / 2**ROUNDS <= 0.05 < 2 / 2 ** (ROUNDS - 1), "the range of fewer values is no 95 % interval"
 
 
 @given(st.lists(st.floats(0.1, 10), min_size=1, max_size=50))

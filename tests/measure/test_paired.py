@@ -35,6 +35,12 @@ def test_pairing_sees_what_two_intervals_do_not():
     assert unpaired(0.98, (0.969, 0.987), 0.97, (0.957, 0.979))[1][0] < 0
 
 
+@pytest.mark.parametrize("counts", [(100, 0, 5), (-1, 0, 5), (0, -1, 5), (3, 3, 5), (0, 0, 0), (0, 0, -1)])
+def test_counts_that_cannot_be_are_refused(counts):
+    with pytest.raises(ToolchainError, match="cannot be; run again"):
+        difference(*counts)
+
+
 @settings(deadline=None)
 @given(st.integers(0, 50), st.integers(0, 50), st.integers(0, 500))
 def test_a_difference_lies_in_its_interval_and_turns_with_its_sides(lost, gained, same):
@@ -60,11 +66,16 @@ def test_independent_results_by_hand():
 
 
 def test_a_ratio_is_taken_round_by_round():
-    slow = timed([4, 8], [2, 4], [20, 40])  # medians 6, 3, 30
-    fast = timed([1, 2, 3], [4, 4, 4], [10, 10, 20])  # medians 2, 4, 10
+    slow = timed(*[[4, 8], [2, 4], [20, 40]] * 2)  # medians 6, 3, 30
+    fast = timed(*[[1, 2, 3], [4, 4, 4], [10, 10, 20]] * 2)  # medians 2, 4, 10
     found, interval = ratio(slow, fast)
     assert found == 3.0
     assert interval == (0.75, 3.0)
+
+
+def test_few_rounds_have_no_interval():
+    with pytest.raises(ToolchainError, match="5 rounds are too few for an interval, which needs 6"):
+        ratio(timed(*[[1]] * 5), timed(*[[2]] * 5))
 
 
 def test_a_machine_that_slows_down_does_not_change_a_ratio():
@@ -76,8 +87,8 @@ def test_a_machine_that_slows_down_does_not_change_a_ratio():
 
 def test_a_file_of_both_runs_removes_the_machine():
     # the second run's machine takes three times as long; the new file takes 2 of the shared one's 4, the old one 3 of 4
-    new, here = timed([2], [2], [2]), timed([4], [4], [4])
-    old, there = timed([9], [9], [9]), timed([12], [12], [12])
+    new, here = timed(*[[2]] * 6), timed(*[[4]] * 6)
+    old, there = timed(*[[9]] * 6), timed(*[[12]] * 6)
     assert ratio_across(new, old, (here, there)) == (pytest.approx(2 / 3), (pytest.approx(2 / 3), pytest.approx(2 / 3)))
     assert ratio_across(new, old)[0] == pytest.approx(2 / 9)
 

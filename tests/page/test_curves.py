@@ -5,7 +5,7 @@ from toolchain.sensitivity import GroupSensitivity, Point, Sensitivity
 
 
 def measured(*groups, metric="top1", score=0.9) -> Sensitivity:
-    return Sensitivity("net.keras", "contribution", metric, score, 1_000, "30 of 30", groups)
+    return Sensitivity("net.keras", "0" * 64, "contribution", metric, score, 1_000, "30 of 30", groups)
 
 
 CONV = GroupSensitivity("conv", ("conv",), 8, (Point(0.25, 6, 0.88, 900), Point(0.5, 4, 0.8, 700)))

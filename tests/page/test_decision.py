@@ -48,7 +48,7 @@ def test_the_recommended_file_is_told_in_figures_with_their_origin(found):
     figures = {figure.label: (figure.value, figure.note) for figure in shown.figures}
     assert figures["Download"] == ("800 kB", "4.5 times smaller than original_float32.tflite, both after gzip")
     assert figures["Size"] == ("1 MB", "4.0 times smaller than original_float32.tflite")
-    assert figures["Accuracy"] == ("94.30%", f"{MINUS}0.70 points, 95 % interval {MINUS}1.37 to {MINUS}0.02, on 1,000 test examples")
+    assert figures["Accuracy (top1)"] == ("94.30%", f"{MINUS}0.70 points, 95 % interval {MINUS}1.37 to {MINUS}0.02, on 1,000 test examples")
     assert figures["Time on board"] == (
         f"{result.ms:.3g} ms", f"{low:.3g} to {high:.3g} in 90 %, estimated: x-cube-ai/cortex-m7",
     )  # fmt: skip
@@ -89,15 +89,31 @@ def test_without_an_original_file_the_model_is_what_sizes_are_compared_with(foun
 
 
 @pytest.mark.parametrize(
-    ("statuses", "gate", "verdicts"),
+    ("statuses", "gate", "closed"),
     [
-        ((), "", ""),
-        (("passed", "inside"), "passed", "1 inside, 1 passed"),
-        (("passed", "failed", "passed"), "failed", "1 failed, 2 passed"),
-        (("unknown",), "failed", "1 unknown"),
+        ((), "", False),
+        (("passed", "inside"), "gate passed: 1 undecided, 1 passed", False),
+        (("passed", "failed", "passed"), "gate closed: 1 failed, 2 passed", True),
+        (("unknown",), "gate closed: 1 not known", True),
     ],
 )
-def test_the_gate_fails_by_what_failed_or_is_unknown(found, statuses, gate, verdicts):
+def test_the_gate_is_told_in_the_words_of_the_command(found, statuses, gate, closed):
     limits = tuple(Verdict("other", None, "max_bytes", "absolute", 1, 1, None, status, "") for status in statuses)
     shown = decision(msgspec.structs.replace(found, gate=limits))
-    assert (shown.gate, shown.verdicts) == (gate, verdicts)
+    assert (shown.gate, shown.closed) == (gate, closed)
+
+
+def test_without_data_an_agreement_says_nothing_about_accuracy(found):
+    bare = tuple(msgspec.structs.replace(row, accuracy=None, answers=None) for row in found.artifacts)
+    for data, why in ((None, "on random inputs, which say nothing about accuracy"), (found.data, "there were no labels to score")):
+        shown = decision(msgspec.structs.replace(found, artifacts=bare, data=data))
+        (note,) = (figure.note for figure in shown.figures if figure.label == "Agreement")
+        assert note == f"of the answers are the original's; {why}"
+
+
+def test_a_figure_is_named_by_its_metric(found):
+    for metric, label in (("auc", "AUC"), ("mean_absolute_error", "Mean absolute error"), ("f1", "f1")):
+        rows = tuple(msgspec.structs.replace(row, metric=metric) for row in found.artifacts)
+        shown = decision(msgspec.structs.replace(found, artifacts=rows, model=msgspec.structs.replace(found.model, metric=metric)))
+        (note,) = (figure.note for figure in shown.figures if figure.label == label)
+        assert "95 % interval" not in note, "points of top1 are no change of this metric"

@@ -58,6 +58,32 @@ def test_the_numbers_on_a_target_say_how_they_came_about():
     assert "ms" not in marks(pareto(REPORT), "0")[row.name]["tip"]
 
 
+def test_an_axis_holds_the_numbers_of_one_source_and_names_it():
+    first, second, third = (REPORT.artifacts[place] for place in (1, 2, 3))
+    board = third.targets[0]
+    executed, estimated, _ = board.results
+    vendor = changed(estimated, emulator="ethos_u", how="vendor", profile="other", ms=0.001)
+    other = changed(executed, emulator="tflm", instructions=7, arena_bytes=7)
+    lone = changed(third, targets=(changed(board, results=(other, vendor)),))
+    section = of(first, second, lone)
+    places = marks(section, "1")
+    assert {"ms", "instructions", "arena"} <= places[first.name].keys()
+    assert not {"ms", "ms_low", "instructions", "arena"} & places[lone.name].keys(), "of another source than most"
+    assert "vendor: other" in places[lone.name]["tip"]["ms"]
+    (titles,) = (one["value"] for one in section.chart.spec["params"] if one["name"] == "titles")
+    assert titles["1"]["ms"] == "time on the target, ms, estimated: x-cube-ai/cortex-m7"
+    assert titles["1"]["instructions"] == "instructions of one inference on the target, executed: cortex_m"
+    assert titles["0"]["p50"] == AXES["p50"]
+
+
+def test_of_two_sources_that_as_many_files_have_the_better_evidence_counts():
+    row = REPORT.artifacts[3]
+    _, estimated, _ = row.targets[0].results
+    vendor = changed(estimated, emulator="ethos_u", how="vendor", profile="other", ms=0.25)
+    both = changed(row, targets=(changed(row.targets[0], results=(estimated, vendor)),))
+    assert marks(of(both), "1")[row.name]["ms"] == 0.25
+
+
 def test_an_axis_says_which_files_it_leaves_out():
     section = pareto(REPORT)
     said = {(remark.target, remark.axis): remark.text for remark in section.remarks}

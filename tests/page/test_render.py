@@ -111,10 +111,10 @@ def test_a_gate_shows_every_limit_with_what_was_found():
         for row in table.split("<tr>")[2:]
     ]
     assert [row[0][0] for row in rows] == ["max_bytes", "max_accuracy_drop", "must_fit"]
-    assert rows[0][3:6] == [["3,000,000"], ["2,200,000"], ["passed"]]
-    assert rows[1][3:6] == [["0.01"], ["0.012", "-0.004", "to", "0.028"], ["inside"]]
+    assert rows[0][3:6] == [["3,000,000", "B"], ["2,200,000", "B"], ["passed"]]
+    assert rows[1][3:6] == [["1.00%"], ["1.20%", "-0.40%", "to", "2.80%"], ["undecided"]]
     assert rows[2][2:6] == [["board"], ["yes"], ["no"], ["failed"]]
-    assert "Gate failed: 1 failed, 1 inside, 1 passed" in page
+    assert "Gate closed: 1 failed, 1 undecided, 1 passed" in page
 
 
 def test_the_policy_names_every_script_of_the_page(found):

@@ -1,11 +1,13 @@
 """The report's page as a reader meets it, in Chromium: the large report has 30 files and 200 layers."""
 
+import io
 import re
 
 import pytest
 import synthetic
 from browser import chromium as browser
 from browser import opened
+from PIL import Image
 
 from toolchain.page import render
 
@@ -128,6 +130,25 @@ def test_a_phone_scrolls_tables_and_never_the_page(chromium, pages, name):
         found.page.wait_for_timeout(300)
         assert scroll.evaluate("one => one.scrollLeft") > 0
         assert scroll.locator("tbody th").first.bounding_box()["x"] == pytest.approx(left, abs=1), "the first column stays"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_shade_shows_that_a_table_goes_on(chromium, pages, scheme):
+    with opened(chromium, pages["small"], width=360, scheme=scheme) as found:
+        scroll = found.page.locator("#files .scroll")
+        box = scroll.locator("tbody tr").first.bounding_box() | {"width": 1}
+        box["x"] = scroll.evaluate("one => one.getBoundingClientRect().right") - 2
+        scroll.scroll_into_view_if_needed()
+
+        def edge():
+            at = scroll.locator("tbody tr").first.bounding_box()["y"]
+            content = found.page.screenshot(clip=box | {"y": at + 2, "height": 4})
+            return Image.open(io.BytesIO(content)).convert("RGB").getpixel((0, 0))
+
+        paper = {"light": (255, 255, 255), "dark": (20, 23, 26)}[scheme]
+        assert max(abs(a - b) for a, b in zip(edge(), paper, strict=True)) > 30
+        scroll.evaluate("one => { one.scrollLeft = one.scrollWidth; }")
+        assert edge() == paper, "at the end there is none"
 
 
 def test_light_and_dark_differ_and_both_are_drawn(chromium, pages):

@@ -1,3 +1,5 @@
+import json
+
 import msgspec
 import pytest
 import synthetic
@@ -68,3 +70,25 @@ def test_files_of_another_metric_are_in_the_table_and_said_to_be_in_no_chart():
     page = render([Run("a", FIRST), Run("b", other)])
     assert "another metric was measured: other.tflite (b)." in page
     assert page.count('<th scope="row">other.tflite') == 1
+
+
+def states(first, second):
+    page = render([Run("a", first), Run("b", second)])
+    spec = json.loads(page.partition('<script type="application/json" id="runs-pareto">')[2].partition("</script>")[0])
+    return {row["name"]: row["state"] for row in spec["data"]["values"]}, page
+
+
+def test_only_what_was_tested_on_the_same_data_makes_a_file_needless():
+    good, bad = (
+        msgspec.structs.replace(FIRST, artifacts=(msgspec.structs.replace(FIRST.artifacts[0], name=name, accuracy=value),))
+        for name, value in (("good", 0.99), ("bad", 0.5))
+    )
+    found, page = states(good, bad)
+    assert found == {"good (a)": "front", "bad (b)": "beaten"}
+    assert "tested on different data" not in page
+    for change in ({"digest": "2" * 64}, {"test": 50}):
+        other = msgspec.structs.replace(bad, data=msgspec.structs.replace(bad.data, **change))
+        found, page = states(good, other)
+        assert found == {"good (a)": "front", "bad (b)": "front"}
+        assert "The runs were tested on different data." in page
+    assert "sha256 111111111111" in page

@@ -1,6 +1,6 @@
 import pytest
 
-from toolchain.page.templates import bytes_in_words, limit, span
+from toolchain.page.templates import bytes_in_words, span
 
 
 @pytest.mark.parametrize(
@@ -9,14 +9,6 @@ from toolchain.page.templates import bytes_in_words, limit, span
 )  # fmt: skip
 def test_sizes_in_words(count, words):
     assert bytes_in_words(count) == words
-
-
-@pytest.mark.parametrize(
-    ("value", "words"),
-    [(True, "yes"), (False, "no"), (None, "unknown"), (0.01, "0.01"), (1.02, "1.02"), (3_000_000, "3,000,000"), (0, "0"), (1234.0, "1,234")],
-)  # fmt: skip
-def test_limits_in_words(value, words):
-    assert limit(value) == words
 
 
 def test_an_interval_follows_its_metric():

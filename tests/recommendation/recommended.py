@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from toolchain.emulator import EmulatorResult
 from toolchain.measure.latency import summarize
-from toolchain.report import Answers, ArtifactReport, HostFacts, Latency, ModelReport, Report, TargetReport
+from toolchain.report import Answers, ArtifactReport, DataReport, HostFacts, Latency, ModelReport, Report, TargetReport
 
 
 def on(
@@ -47,6 +47,7 @@ def report(*artifacts: ArtifactReport, **settings) -> Report:
     """A run that made these files."""
     model = ModelReport("net.keras", "keras", "", 4_000, 3_200, 100, 100, "top1", 0.9, (0.8, 0.95), answers(0, 0, 1_000))
     host = HostFacts("cpu", 1, 1, "Linux", "3.11", "unknown", {})
+    usual = {"data": DataReport("digits", "", 4_000, 500, 1_000, 1.0, 0.0, 0)}
     return Report(
-        secateur="0", recipe="r", settings={}, model=model, data=None, host=host, artifacts=artifacts, skipped=(), steps=(), **settings
+        secateur="0", recipe="r", settings={}, model=model, host=host, artifacts=artifacts, skipped=(), steps=(), **usual | settings
     )

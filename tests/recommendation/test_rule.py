@@ -45,6 +45,43 @@ def test_a_loss_that_the_gate_allows_is_borne():
     assert first(quick, same, gate=(msgspec.structs.replace(allowed, file="same.tflite"),)).file == "same.tflite"
 
 
+@pytest.mark.parametrize("status", ["inside", "failed", "unknown"])
+def test_only_a_limit_that_was_passed_allows_a_loss(status):
+    quick, same = artifact("quick.tflite", on(ms=1.0), lost=9, gained=2), artifact("same.tflite", on(ms=9.0))
+    verdict = Verdict("quick.tflite", None, "max_accuracy_drop", "original", 0.001, 0.007, (0.0002, 0.0137), status, "")
+    assert first(quick, same, gate=(verdict,)).file == "same.tflite"
+
+
+def test_on_few_examples_a_file_that_lost_some_comes_after_one_that_lost_none():
+    quick, same = artifact("quick.tflite", on(ms=1.0), lost=2, examples=20), artifact("same.tflite", on(ms=9.0), examples=20)
+    found = first(quick, same)
+    assert (found.file, found.runner_up) == ("same.tflite", "quick.tflite")
+    assert "the test is too small to rule out a loss of 8.9 points" in found.why
+    assert "but may lose accuracy" in found.behind
+    passed = Verdict("quick.tflite", None, "max_accuracy_drop", "original", 0.2, 0.1, None, "passed", "")
+    assert "no more accuracy than the gate allows" in first(quick, same, gate=(passed,)).why
+
+
+def test_beside_a_gate_originals_that_it_does_not_judge_are_no_candidates():
+    original, mine = artifact("original_int8.tflite", on(ms=1.0)), artifact("int8.tflite", on(ms=9.0))
+    other = Verdict("int8.tflite", None, "max_bytes", "absolute", 1, 1, None, "passed", "")
+    assert first(original, mine).file == "original_int8.tflite"
+    found = first(original, mine, gate=(other,))
+    assert (found.file, found.runner_up) == ("int8.tflite", None)
+    assert found.why.endswith(" Files of the original that no limit of the gate is about are left out.")
+    judged = msgspec.structs.replace(other, file="original_int8.tflite")
+    found = first(original, mine, gate=(other, judged))
+    assert (found.file, "left out" in found.why) == ("original_int8.tflite", False)
+
+
+def test_a_file_that_no_limit_is_about_says_so():
+    mine = artifact("int8.tflite", on(ms=9.0))
+    other = Verdict("int8.onnx", None, "max_bytes", "absolute", 1, 1, None, "passed", "")
+    assert first(mine, gate=(other,)).why.endswith(" No limit of the gate is about it.")
+    for gate in ((), (msgspec.structs.replace(other, file="int8.tflite"),)):
+        assert "No limit" not in first(mine, gate=gate).why
+
+
 def test_where_all_lose_the_one_that_loses_least_is_taken():
     assert first(artifact("much.tflite", on(ms=1.0), lost=60), artifact("less.tflite", on(ms=9.0), lost=40)).file == "less.tflite"
 

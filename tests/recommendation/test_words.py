@@ -1,3 +1,5 @@
+import msgspec
+import pytest
 from recommended import artifact, on, report
 
 from toolchain.recommendation import recommend
@@ -50,6 +52,36 @@ def test_without_any_time_the_smallest_is_taken_and_said_to_be_it():
     (found,) = recommend(report(artifact("a.tflite", gzip=9), artifact("b.tflite", gzip=8)))
     assert found.file == "b.tflite"
     assert found.why.endswith("and is the smallest of the 2 files for LiteRT.")
+
+
+def test_without_real_data_nothing_is_said_of_accuracy():
+    row = msgspec.structs.replace(artifact("a.tflite"), accuracy=None, metric=None, answers=None, agreement=1.0)
+    (found,) = recommend(report(row, data=None))
+    assert found.why == "It was not compared on real data and is the only file for LiteRT."
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "said"),
+    [("auc", 0.898, "half a point ("), ("mean_absolute_error", 0.902, "half a percent ("), (None, None, "half a percent (99.80% of")],
+)
+def test_half_a_point_is_said_only_of_points(metric, value, said):
+    row = msgspec.structs.replace(artifact("a.tflite"), accuracy=value, metric=metric, answers=None, agreement=0.998)
+    made = report(row)
+    (found,) = recommend(msgspec.structs.replace(made, model=msgspec.structs.replace(made.model, metric=metric)))
+    assert found.why.startswith(f"It loses less than {said}")
+
+
+def test_outputs_that_differ_on_the_target_are_told():
+    board = on(ms=5.0, instructions=7)
+    for match, told in ((False, True), (True, False), (None, False)):
+        executed = msgspec.structs.replace(
+            board.results[0], outputs_match=match, outputs_against="litert 2.3.0 reference", outputs_differing=3,
+            outputs_max_difference=1.0, examples=34,
+        )  # fmt: skip
+        differing = msgspec.structs.replace(board, results=(executed, board.results[1]))
+        found = recommend(report(artifact("a.tflite", differing)))[0]
+        said = " On the target 3 values differ from litert 2.3.0 reference, by at most 1 steps, on 34 examples (executed: cortex_m)."
+        assert found.why.endswith(said) is told
 
 
 def test_memory_that_nobody_knows_is_left_out():

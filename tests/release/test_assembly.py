@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import zipfile
 from pathlib import Path
@@ -14,10 +15,11 @@ import pytest
 from conftest import HERE
 from released_run import NAME, STATED, bundle, contents, key, public_key, run_files, run_folder, write
 
-from toolchain.errors import BundleError, StorageError
-from toolchain.release import manifest
+from toolchain.errors import BundleError, ModelError, StorageError
+from toolchain.release import manifest, tflite_metadata
 from toolchain.release.assembly import Settings, release
 from toolchain.release.verification import Signer, verify
+from toolchain.worker import Worker
 
 
 @pytest.fixture
@@ -36,7 +38,7 @@ def test_everything_that_was_promised_is_in_it():
         "models/static_w8a8.tflite", "models/float32.tflite", "models/float32.onnx", "labels.txt", "c/static_w8a8.c", "c/static_w8a8.h",
         "c/static_w8a8_c/tiny.c", "golden/float32.onnx.h", "golden/float32.onnx.input_0.npy", "golden/static_w8a8.tflite.output_0.npy",
         "examples/static_w8a8_tflite.py", "examples/static_w8a8_tflite.c", "examples/static_w8a8_tflite.kt", "examples/float32_onnx.py",
-        "manifest.json", "manifest.schema.json", "MODEL_CARD.md", "bom.cdx.json", "LICENSE", "VERIFY.md", "SHA256SUMS", "model.sig", "report.json",
+        "manifest.json", "manifest.schema.json", "MODEL_CARD.md", "bom.cdx.json", "LICENSE", "VERIFY.md", "SHA256SUMS", "model.sig", "report.json", "report.html",
     ):  # fmt: skip
         assert path in files, path
     assert "models/original_float32.tflite" not in files
@@ -216,6 +218,89 @@ def test_a_model_that_crashes_its_process_is_one_error(run, tmp_path, monkeypatc
 
 def crashing(*_, **__):
     raise BundleError("crashed")
+
+
+def changed_report(run, change):
+    made = json.loads((run / "report.json").read_bytes())
+    change(made)
+    (run / "report.json").write_text(json.dumps(made))
+
+
+def test_the_page_is_made_from_the_report_and_not_taken_from_the_folder(run, tmp_path):
+    (tmp_path / "secret").write_text("a secret")
+    (run / "report.html").symlink_to(tmp_path / "secret")
+    release(run, Settings(**STATED, files=("static_w8a8.tflite",)), out=tmp_path / "out.tar.gz")
+    page = contents()["report.html"]
+    assert b"edge_int8" in page
+    with tarfile.open(tmp_path / "out.tar.gz") as tar:
+        assert tar.extractfile(f"{NAME}/report.html").read() == page
+
+
+@pytest.mark.parametrize(
+    "change", [{"seed": "7"}, {"seed": -1}, {"data": 5}, {"data": {"synthetic": 1}}, {"data": {"synthetic": ["a", "b"]}}, {"stages": 5}]
+)
+def test_a_report_whose_settings_are_none_of_a_recipe_is_refused(run, tmp_path, change):
+    changed_report(run, lambda made: made["settings"].update(change))
+    with pytest.raises(BundleError, match="the settings are none of a recipe"):
+        release(run, Settings(**STATED), out=tmp_path / "out.tar.gz")
+
+
+@pytest.mark.parametrize("package", [{"name": 5}, {"name": "x(); system("}])
+def test_a_report_that_names_no_c_package_has_a_program_for_the_array(run, tmp_path, package):
+    changed_report(run, lambda made: made["steps"][0]["details"].update(package=package))
+    out = release(run, Settings(**STATED, files=("static_*",)), out=tmp_path / "out.tar.gz").archive
+    with tarfile.open(out) as tar:
+        assert f"{NAME}/examples/static_w8a8_tflite.cc" in tar.getnames()
+
+
+def test_two_files_with_one_name_in_c_are_refused(run, tmp_path):
+    shutil.copy(run / "static_w8a8.tflite", run / "static-w8a8.tflite")
+    changed_report(
+        run, lambda made: made["artifacts"].append(made["artifacts"][1] | {"name": "static-w8a8.tflite", "path": "static-w8a8.tflite"})
+    )
+    with pytest.raises(BundleError, match=r"c/static_w8a8.[ch]: two files of the run"):
+        release(run, Settings(**STATED, files=("static?w8a8.tflite",)), out=tmp_path / "out.tar.gz")
+
+
+def test_what_verify_would_refuse_is_not_written(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("toolchain.release.extraction.MOST_FILES", 5)
+    with pytest.raises(BundleError, match=r"^out.tar.gz: more than 5 files; take fewer"):
+        release(run, Settings(**STATED, files=("*.onnx",)), out=tmp_path / "out.tar.gz")
+    assert not (tmp_path / "out.tar.gz").exists()
+
+
+def test_a_file_that_does_not_run_here_is_released_without_golden_vectors(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("toolchain.worker.Worker.call", unable)
+    made = release(run, Settings(**STATED, files=("static_w8a8.tflite",)), out=tmp_path / "out.tar.gz").manifest
+    assert made.models[0].golden is None
+    assert "static_w8a8.tflite has no golden vectors: LiteRT cannot run it" in made.notes
+
+
+CALL = Worker.call
+
+
+def unable(worker, function, job, *rest):
+    if function.endswith(":examine"):
+        raise ModelError(f"{job.path}: LiteRT cannot run it")
+    return CALL(worker, function, job, *rest)
+
+
+def test_a_key_is_made_only_for_a_run_that_can_be_released(run, tmp_path):
+    with pytest.raises(BundleError, match="matches none"):
+        release(run, Settings(**STATED, files=("none",), new_key=tmp_path / "k"), out=tmp_path / "out.tar.gz")
+    (run / "float32.onnx").write_bytes(b"changed")
+    with pytest.raises(BundleError, match="not the file that the report measured"):
+        release(run, Settings(**STATED, new_key=tmp_path / "k"), out=tmp_path / "out.tar.gz")
+    assert not (tmp_path / "k").exists()
+
+
+@pytest.mark.parametrize("pictures", [{}, {"0": "data:image/png;base64,AAAA"}])
+def test_examples_are_called_an_image_where_the_report_shows_them_as_pictures(run, tmp_path, monkeypatch, pictures):
+    said = []
+    monkeypatch.setattr(tflite_metadata, "describe", lambda content, **facts: said.append(facts["image"]) or content)
+    changed_report(run, lambda made: made.update(pictures=pictures))
+    release(run, Settings(**STATED, files=("static_w8a8.tflite",)), out=tmp_path / "out.tar.gz")
+    assert said == [bool(pictures)]
 
 
 def test_golden_inputs_lie_in_the_range_of_the_data(made):

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 import re
 
 import pytest
@@ -82,4 +83,17 @@ def test_a_digest_that_is_a_path_reads_nothing(layout, digest):
 def test_a_layout_of_something_else_is_refused(layout, content):
     (layout / "index.json").write_text(content)
     with pytest.raises(BundleError, match="not of one release"):
+        oci.layer(layout)
+
+
+@pytest.mark.parametrize("kind", ["link", "folder", "pipe"])
+def test_a_blob_that_leads_elsewhere_or_blocks_is_refused(layout, tmp_path, kind):
+    archive, _ = oci.layer(layout)
+    if kind == "folder":
+        (layout / "blobs").rename(tmp_path / "elsewhere")
+        (layout / "blobs").symlink_to(tmp_path / "elsewhere")
+    else:
+        archive.rename(tmp_path / "elsewhere")
+        archive.symlink_to(tmp_path / "elsewhere") if kind == "link" else os.mkfifo(archive)
+    with pytest.raises(BundleError, match="leads out of" if kind != "pipe" else "neither a file nor a folder"):
         oci.layer(layout)

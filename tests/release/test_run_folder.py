@@ -4,6 +4,7 @@ from released_run import run_folder
 
 from toolchain import report as reports
 from toolchain.errors import BundleError
+from toolchain.release import run_folder as run_folder_module
 from toolchain.release.run_folder import read_labels, read_run
 from toolchain.report import AttemptReport
 
@@ -72,3 +73,10 @@ def test_labels_are_lines_of_utf_8(tmp_path):
     (tmp_path / "l").write_bytes(b"\xff")
     with pytest.raises(BundleError, match="not UTF-8"):
         read_labels(tmp_path / "l")
+
+
+def test_the_bytes_that_are_kept_are_those_that_are_compared(folder, monkeypatch):
+    """A file that changes between two readings would be released though nobody measured it."""
+    monkeypatch.setattr(run_folder_module, "read", lambda path, most, error: path.read_bytes() + b"!" * (path.suffix == ".tflite"))
+    with pytest.raises(BundleError, match="float32.tflite: not the file that the report measured"):
+        read_run(folder, ())

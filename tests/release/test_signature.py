@@ -33,6 +33,16 @@ def test_a_signature_holds_until_a_file_is_changed_added_or_removed(folder):
     )
 
 
+def test_a_mismatch_that_has_no_name_is_one(folder):
+    """What the library compares beyond names and digests, such as links or sizes of parts, it alone can tell."""
+
+    class Library:
+        def verify(self, folder, path):
+            raise ValueError("Signature mismatch: something else")
+
+    assert signature._verified(folder, Library()) == ("the signature is not valid: Signature mismatch: something else",)
+
+
 def test_the_list_of_checksums_may_come_afterwards(folder):
     (folder / signature.SUMS).write_bytes(b"")
     assert signature.mismatch(folder, public_key()) == ()

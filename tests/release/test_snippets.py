@@ -27,7 +27,15 @@ STRICT = ("-Wall", "-Wextra", "-Wpedantic", "-Werror")
 
 def golden(tolerance=1.0):
     return Golden(
-        ("golden/m.input_0.npy",), ("golden/m.output_0.npy",), 3, "litert 2 reference", tolerance, "other kernels round by one step"
+        ("golden/m.input_0.npy",),
+        ("golden/m.output_0.npy",),
+        3,
+        "litert 2 reference",
+        0.0,
+        tolerance,
+        "other kernels round by one step",
+        3,
+        3,
     )
 
 

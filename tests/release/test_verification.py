@@ -4,6 +4,7 @@ import json
 import os
 import random
 import tarfile
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -12,8 +13,8 @@ from released_run import NAME, bundle, contents, forged, public_key
 
 from toolchain.errors import BundleError
 from toolchain.release import archive as packing
-from toolchain.release import bom, listing, manifest, oci, signature
-from toolchain.release.verification import Signer, verify
+from toolchain.release import listing, manifest, oci, signature
+from toolchain.release.verification import Signer, _Verification, verify
 from toolchain.report import dumps
 
 
@@ -43,7 +44,7 @@ def folder(tmp_path):
 @pytest.fixture
 def no_schema(monkeypatch):
     """Without the seconds that CycloneDX's schema takes to be read."""
-    monkeypatch.setattr(bom, "complaints", lambda content: None)
+    monkeypatch.setattr(_Verification, "_check_bom", lambda *_: None)
 
 
 def test_a_bundle_is_as_released_and_its_golden_vectors_hold(archive, signer):
@@ -209,6 +210,48 @@ def test_a_bill_of_materials_that_breaks_its_schema_is_found(archive, broken):
     assert line.startswith("bom.cdx.json: ")
 
 
+def test_a_bill_of_materials_is_not_validated_where_files_differ_or_it_is_too_large(folder, archive):
+    (folder / "LICENSE").write_bytes(b"another")
+    assert "bom.cdx.json: not validated, because the files are not as released" in verify(folder, run=False).unchecked
+    large = contents() | {"bom.cdx.json": json.dumps({"components": [{"name": str(i)} for i in range(60_000)]}).encode()}
+    (line,) = verify(archive(forged(large)), run=False).differences
+    assert line.endswith("larger than 1,048,576 B")
+
+
+def test_a_bill_of_materials_that_takes_longer_than_the_limit_is_a_difference(archive):
+    slow = json.dumps(
+        {"bomFormat": "CycloneDX", "specVersion": "1.6", "components": [{"type": "data", "name": f"{i}"} for i in range(20_000)]}
+    )
+    (line,) = verify(archive(forged(contents() | {"bom.cdx.json": slow.encode()})), run=False, limit_s=6).differences
+    assert line.startswith("bom.cdx.json: bom.cdx.json: stopped after the limit of 6 s")
+
+
+@pytest.mark.parametrize("runtime", ["", " ", "\t\n"])
+def test_a_manifest_that_names_no_runtime_is_no_crash(archive, no_schema, runtime):
+    files = dict(contents())
+    made = manifest.load(files[manifest.NAME], "")
+    models = tuple(msgspec.structs.replace(one, golden=msgspec.structs.replace(one.golden, runtime=runtime)) for one in made.models)
+    files[manifest.NAME] = dumps(msgspec.structs.replace(made, models=models))
+    assert verify(archive(forged(files))).differences == ()
+
+
+def test_the_same_kernels_have_to_answer_the_same(archive, no_schema):
+    """A step is within what other kernels may differ by."""
+    files = dict(contents())
+    name = "golden/static_w8a8.tflite.output_0.npy"
+    changed = io.BytesIO()
+    np.save(changed, np.load(io.BytesIO(files[name])) + np.int8(1))
+    files[name] = changed.getvalue()
+    (line,) = verify(archive(forged(files))).differences
+    assert "off by 1 at most, but 0 is allowed" in line
+    made = manifest.load(files[manifest.NAME], "")
+    older = tuple(
+        msgspec.structs.replace(one, golden=msgspec.structs.replace(one.golden, runtime="litert 1.0.0 reference")) for one in made.models
+    )
+    files[manifest.NAME] = dumps(msgspec.structs.replace(made, models=older))
+    assert verify(archive(forged(files))).differences == ()
+
+
 def test_a_layout_is_checked_with_what_is_around_the_archive(tmp_path, no_schema, signer):
     layout = tmp_path / "layout"
     made = manifest.load(contents(signed=True)[manifest.NAME], "")
@@ -232,10 +275,20 @@ def test_a_layout_is_checked_with_what_is_around_the_archive(tmp_path, no_schema
 def test_what_is_no_bundle_is_refused(tmp_path):
     with pytest.raises(BundleError, match="neither an unpacked release nor"):
         verify(tmp_path)
-    with pytest.raises(BundleError, match="cannot be read"):
+    with pytest.raises(BundleError, match="No such file"):
         verify(tmp_path / "none.tar.gz")
     with pytest.raises(BundleError, match="--identity and --issuer"):
         verify(tmp_path, Signer(identity="me"))
+    with pytest.raises(BundleError, match="one signature: give --key, or"):
+        verify(tmp_path, Signer(key=public_key(), identity="me", issuer="https://me"))
+
+
+def test_what_would_block_its_reader_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(BundleError, match="neither a file nor a folder"):
+        verify(tmp_path / "pipe")
+    with pytest.raises(BundleError, match="neither a file nor a folder"):
+        verify(Path("/dev/zero"))
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"schema": 9}', b"[" * 1000])

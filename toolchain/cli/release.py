@@ -50,8 +50,6 @@ def release(
 
     if sum((key is not None, new_key is not None, sigstore)) > 1:
         raise BundleError("one signature a release: --key, --new-key or --sigstore")
-    if new_key is not None:
-        typer.echo(f"wrote {new_key} (keep it secret) and {signature.new_key(new_key)} (for those who verify)", err=json)
     settings = assembly.Settings(
         name=name,
         version=version,
@@ -59,13 +57,16 @@ def release(
         license_file=license_file,
         description=description,
         labels=labels,
-        key=key or new_key,
+        key=key,
+        new_key=new_key,
         sigstore=sigstore,
         files=tuple(files or ()),
         limit_s=time_limit,
     )
     with display.progress() as progress:
         found = assembly.release(folder, settings, out=out, layout=oci, progress=progress)
+    if new_key is not None:
+        typer.echo(f"wrote {new_key} (keep it secret) and {signature.public_half(new_key)} (for those who verify)", err=json)
     if json:
         import msgspec
 

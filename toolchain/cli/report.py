@@ -19,6 +19,7 @@ def report(
     secateur report main out --out compared.html
     """
     from toolchain.files import write
+    from toolchain.report import load
 
     if out is None and len(runs) > 1:
         raise typer.BadParameter("several runs are compared on a page of their own; say where: --out compared.html", param_hint="--out")
@@ -27,10 +28,9 @@ def report(
     if out is None:
         from toolchain.page.folder import page
 
-        path, content = runs[0] / "report.html", page(runs[0])
+        path, content = runs[0] / "report.html", page(runs[0], load(runs[0] / "report.json"))
     else:
         from toolchain.page.runs import Run, render
-        from toolchain.report import load
 
         path, content = out, render([Run(str(folder), load(folder / "report.json")) for folder in runs])
     write(path, content.encode())

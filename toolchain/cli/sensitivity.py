@@ -93,11 +93,11 @@ def _check_same_model(model: Path, out: Path) -> None:
 def _written(found: Sensitivity, out: Path) -> list[Path]:
     from toolchain.files import write
     from toolchain.page import folder
-    from toolchain.report import dumps
+    from toolchain.report import dumps, load
 
     path, page = out / folder.SENSITIVITY, out / "report.html"
     write(path, dumps(found))
     if not (out / folder.REPORT).exists():
         return [path]
-    write(page, folder.page(out).encode())
+    write(page, folder.page(out, load(out / folder.REPORT)).encode())
     return [path, page]

@@ -63,8 +63,8 @@ def show(found: Verified) -> None:
         print(f"DIFFERENT: {_plain(line)}")
     print(SAID[found.signature])
     named = f"{found.name} {found.version}" if found.name else found.bundle
-    differences = f"{len(found.differences)} differences" if found.differences else "as released"
-    print(f"{_plain(named)}: {differences}")
+    whole = "as released" if found.signature == "valid" else "undamaged; who made it is not known"
+    print(f"{_plain(named)}: {f'{len(found.differences)} differences' if found.differences else whole}")
 
 
 def _plain(text: str) -> str:

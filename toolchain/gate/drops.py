@@ -66,7 +66,7 @@ def _unpaired(before: ModelReport | ArtifactReport, row: ArtifactReport, whose: 
     if before.metric != row.metric:
         return unknown(f"{before.metric} and {row.metric} cannot be compared; run both on data with the same kind of labels")
     if before.accuracy is None or row.accuracy is None or not before.accuracy_interval or not row.accuracy_interval:
-        return unknown("a score has no interval; run again")
+        return unknown("a score has no interval; run with more test examples")
     name = SCORES.get(str(row.metric), row.metric)
     said = f"{name} {row.accuracy:.4g} against {whose} {before.accuracy:.4g}, not paired: from the two intervals"
     if row.metric != "mean_absolute_error":
@@ -80,7 +80,9 @@ def _unpaired(before: ModelReport | ArtifactReport, row: ArtifactReport, whose: 
 def _disagreement(row: ArtifactReport, examples: int) -> Evidence:
     """Without labels: the share of examples with another answer than the original's, some of which may be right."""
     if row.agreement is None or examples < 1:
-        return unknown("there are no labels, and no answers to compare with the original's; run with --data that has labels")
+        return unknown("there are no labels, and outputs that are no probabilities are no answers; run with --data that has labels")
+    if not 0 <= row.agreement <= 1:
+        raise ToolchainError(f"{row.name}: a share of {row.agreement:g} of the answers cannot be; run again")
     other = round((1 - row.agreement) * examples)
     said = f"no labels: {other:,} of {examples:,} answers are other than the original's, right or wrong"
     return Evidence(1 - row.agreement, said, wilson(other, examples), examples)

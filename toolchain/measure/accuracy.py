@@ -20,8 +20,8 @@ class Score(msgspec.Struct, frozen=True, omit_defaults=True):
     metric: str
     """top1, auc, or mean_absolute_error."""
     value: float
-    interval: tuple[float, float]
-    """95 % confidence interval."""
+    interval: tuple[float, float] | None
+    """95 % confidence interval; None for the error on a single example, which tells nothing about others."""
     examples: int
     others: dict[str, float] = {}
     """Further metrics on the same examples: top5, accuracy at 0.5, root mean squared error."""
@@ -43,11 +43,11 @@ def score(outputs: Array, labels: Array) -> Score:
         )
     errors = np.abs(outputs - labels.reshape(outputs.shape))
     each = errors.mean(1)
-    half = Z95 * float(each.std(ddof=1)) / math.sqrt(len(each)) if len(each) > 1 else math.inf
-    mean = float(each.mean())
-    return Score(
-        "mean_absolute_error", mean, (mean - half, mean + half), len(each), {"root_mean_squared_error": float(np.sqrt((errors**2).mean()))}
-    )
+    mean, interval = float(each.mean()), None
+    if len(each) > 1:
+        half = Z95 * float(each.std(ddof=1)) / math.sqrt(len(each))
+        interval = (mean - half, mean + half)
+    return Score("mean_absolute_error", mean, interval, len(each), {"root_mean_squared_error": float(np.sqrt((errors**2).mean()))})
 
 
 def quality(outputs: Array, labels: Array) -> float:

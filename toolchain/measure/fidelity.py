@@ -7,17 +7,19 @@ import numpy as np
 
 from toolchain.data import Array
 from toolchain.errors import ModelError
+from toolchain.task import are_probabilities
 
 FLOAT_TOLERANCE = 1e-3
 """Largest accepted difference of a float file, relative to the output's scale."""
 
 
 class Fidelity(msgspec.Struct, frozen=True):
-    """Differences of outputs `[N, ...]` over N examples; `agreement` is the share with the same top-1 answer."""
+    """Differences of outputs `[N, ...]` over N examples."""
 
     max_error: float
     mean_error: float
     agreement: float | None
+    """Share with the same answer; None where the model's outputs are no probabilities, whose largest is no answer."""
     examples: int
 
 
@@ -28,7 +30,8 @@ def compare(name: str, found: Array, expected: Array) -> Fidelity:
     if not np.isfinite(found).all():
         raise ModelError(f"{name}: outputs are NaN or infinite")
     error = np.abs(found - expected)
-    return Fidelity(float(error.max()), float(error.mean()), agreement(found, expected), len(found))
+    same = agreement(found, expected) if are_probabilities(expected) else None
+    return Fidelity(float(error.max()), float(error.mean()), same, len(found))
 
 
 def agreement(found: Array, expected: Array) -> float | None:

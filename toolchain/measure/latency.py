@@ -10,6 +10,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -17,6 +18,9 @@ import numpy as np
 from toolchain.report import Latency
 
 Candidate = Callable[[], None]
+
+ROUNDS: Final = 6
+"""The fewest whose range is a 95 % interval of their median: all of n lie on one side of it with 2 / 2^n."""
 
 
 class Timing(msgspec.Struct, frozen=True):
@@ -27,7 +31,7 @@ class Timing(msgspec.Struct, frozen=True):
     """A candidate's turn in a round takes about that long, and is at least one inference."""
     warmup_s: float = 0.1
     budget_s: float = 10.0
-    """Fewer rounds, at least 5, where a candidate would take longer than this in all."""
+    """Fewer rounds, at least 6, where a candidate would take longer than this in all."""
 
 
 Samples = list[list[float]]
@@ -43,7 +47,7 @@ def interleaved(
         estimate = _warm_up(run, timing.warmup_s)
         counts[name] = min(50, max(1, int(timing.turn_s / estimate)))
         slowest = max(slowest, (counts[name] + 1) * estimate)
-    rounds = max(5, min(timing.rounds, int(timing.budget_s / slowest)))
+    rounds = max(ROUNDS, min(timing.rounds, int(timing.budget_s / slowest)))
     samples: dict[str, Samples] = {name: [] for name in candidates}
     rng = np.random.default_rng(seed)
     for done in range(rounds):

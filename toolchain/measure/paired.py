@@ -12,7 +12,7 @@ import numpy as np
 from toolchain.data import Array
 from toolchain.errors import ToolchainError
 from toolchain.measure.accuracy import Z95
-from toolchain.measure.latency import median_interval
+from toolchain.measure.latency import ROUNDS, median_interval
 from toolchain.report import Latency
 
 Interval = tuple[float, float]
@@ -22,7 +22,10 @@ def difference(lost: int, gained: int, total: int) -> tuple[float, Interval]:
     """The drop (lost - gained) / total of the share of right answers on the same `total` examples, with its 95 % interval.
 
     Agresti & Min 2005, Statistics in Medicine 24:729-740: half an example is added to each of the four cells, then Wald.
+    Raises ToolchainError for counts that cannot be.
     """
+    if min(lost, gained) < 0 or total < max(1, lost + gained):
+        raise ToolchainError(f"{lost} lost and {gained} gained of {total} examples cannot be; run again")
     n, more, fewer = total + 2, lost + 0.5, gained + 0.5
     centre = (more - fewer) / n
     half = Z95 * math.sqrt(more + fewer - (more - fewer) ** 2 / n) / n
@@ -44,11 +47,13 @@ def ratio(first: Latency, second: Latency) -> tuple[float, Interval]:
     """How many times as long `first` takes as `second`, both timed in ONE run, with its 95 % interval.
 
     The median of the rounds' ratios of medians: a round times both within milliseconds, so that drift cancels. Raises
-    ToolchainError where their rounds are not the same.
+    ToolchainError where their rounds are not the same, or too few for an interval.
     """
     above, below = _rounds(first), _rounds(second)
     if len(above) != len(below):
         raise ToolchainError(f"{len(above)} and {len(below)} rounds were not timed together; time both files in one run")
+    if len(above) < ROUNDS:
+        raise ToolchainError(f"{len(above)} rounds are too few for an interval, which needs {ROUNDS}; time both files again")
     ratios = above / below
     return float(np.median(ratios)), median_interval(ratios.tolist())
 

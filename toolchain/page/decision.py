@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from toolchain import target_rows
 from toolchain.errors import ToolchainError
+from toolchain.gate.judge import stopped
+from toolchain.gate.wording import summary
 from toolchain.measure import paired
 from toolchain.page.templates import bytes_in_words
 from toolchain.recommendation import Recommendation, loss, recommend
 from toolchain.report import ArtifactReport, Report, TargetReport, percent
+
+METRICS: Final = {"top1": "Accuracy (top1)", "auc": "AUC", "mean_absolute_error": "Mean absolute error"}
 
 
 class Figure(NamedTuple):
@@ -33,9 +36,9 @@ class Decision(NamedTuple):
     figures: tuple[Figure, ...]
     """Of that file."""
     gate: str
-    """`passed`, `failed`, or empty where the recipe has no gate."""
-    verdicts: str
-    """How many limits came out how: `7 passed, 1 inside`."""
+    """The outcome in a sentence, empty where the recipe has no gate: `gate passed: 1 undecided, 7 passed`."""
+    closed: bool
+    """Whether the gate stops the run."""
 
 
 def decision(report: Report) -> Decision:
@@ -44,14 +47,13 @@ def decision(report: Report) -> Decision:
     chosen = next((choice for choice in choices if choice.file), None)
     file = next((row for row in report.artifacts if chosen and row.name == chosen.file), None)
     on = next((on for on in file.targets if chosen and on.target == chosen.target), None) if file else None
-    counted = Counter(verdict.status for verdict in report.gate)
     return Decision(
         choices=choices,
         titles={on.target: on.title for row in report.artifacts for on in row.targets},
         file=file.name if file else "",
         figures=tuple(_figures(report, file, on)) if file else (),
-        gate="" if not report.gate else "failed" if counted["failed"] or counted["unknown"] else "passed",
-        verdicts=", ".join(f"{counted[status]} {status}" for status in ("failed", "unknown", "inside", "passed") if counted[status]),
+        gate=summary(report.gate) if report.gate else "",
+        closed=stopped(report.gate),
     )
 
 
@@ -61,10 +63,11 @@ def _figures(report: Report, file: ArtifactReport, on: TargetReport | None) -> I
     yield Figure("Download", bytes_in_words(file.gzip_bytes), f"{_smaller(before.gzip_bytes, file.gzip_bytes)} {name}, both after gzip")
     yield Figure("Size", bytes_in_words(file.bytes), f"{_smaller(before.bytes, file.bytes)} {name}")
     if file.accuracy is not None:
-        lost = loss(file, report.model)
-        yield Figure("Accuracy", percent(file.metric, file.accuracy), f"{lost.said}, on {file.accuracy_examples:,} test examples")
+        lost, label = loss(file, report.model, report.data), METRICS.get(str(file.metric), str(file.metric))
+        yield Figure(label, percent(file.metric, file.accuracy), f"{lost.said}, on {file.accuracy_examples:,} test examples")
     elif file.agreement is not None:
-        yield Figure("Agreement", f"{file.agreement:.2%}", "of the answers are the original's; there were no labels to score")
+        why = "there were no labels to score" if report.data else "on random inputs, which say nothing about accuracy"
+        yield Figure("Agreement", f"{file.agreement:.2%}", f"of the answers are the original's; {why}")
     if on:
         yield from _on_target(on)
     if file.latency:

@@ -1,4 +1,4 @@
-"""The page of a run's folder, from what the folder holds: report.json and, where it was measured, sensitivity.json."""
+"""The page of a run's folder: its report and, where it was measured, the sensitivity.json beside it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Final
 
 import msgspec
 
-from toolchain import report
 from toolchain.errors import ToolchainError
 from toolchain.page.render import render
+from toolchain.report import Report, Skipped
 from toolchain.sensitivity import Sensitivity
 from toolchain.untrusted import read
 
@@ -19,15 +19,23 @@ SENSITIVITY_BYTES: Final = 1 << 24
 """The largest that is read; a model with 200 groups has 150 kB."""
 
 
-def page(folder: Path) -> str:
-    """report.html as text. Raises ToolchainError where the folder has no report, or one of its two files is damaged.
+def page(folder: Path, found: Report) -> str:
+    """report.html of a folder whose report.json is, or will be, `found`, as text.
 
-    The curves are left out where they are those of another model.
+    Curves that cannot be read or are those of another model are left out, and the page says why.
     """
-    found = report.load(folder / REPORT)
-    path = folder / SENSITIVITY
-    measured = load(path) if path.exists() else None
-    return render(found, measured if measured and measured.model == found.model.name else None)
+    path, curves, reason = folder / SENSITIVITY, None, ""
+    if path.exists():
+        try:
+            curves = load(path)
+        except ToolchainError as err:
+            reason = str(err)
+    if curves and curves.digest != found.model.digest:
+        reason = f"measured on {curves.model} with SHA-256 {curves.digest[:12]}, not on the model of this run; measure again"
+        curves = None
+    if reason:
+        found = msgspec.structs.replace(found, skipped=(*found.skipped, Skipped("sensitivity", path.name, reason)))
+    return render(found, curves)
 
 
 def load(path: Path) -> Sensitivity:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from toolchain import target_rows
+from toolchain.emulator import EmulatorResult
 from toolchain.page.charts import Chart, Choice
 from toolchain.page.dominance import Option, dominator
 from toolchain.page.scatter import mark, scatter
 from toolchain.page.templates import bytes_in_words, span
-from toolchain.recommendation.candidates import Cost, costs
 from toolchain.report import ArtifactReport, Report, TargetReport, percent
 
 HERE: Final = "this machine"
@@ -23,6 +23,9 @@ AXES: Final = {
     "instructions": "instructions of one inference on the target",
     "arena": "arena on the target, bytes",
 }
+
+COSTS: Final = {True: ("p50",), False: ("ms", "instructions")}
+"""Axes by which an inference costs something, here and on a target."""
 
 
 class Remark(NamedTuple):
@@ -49,18 +52,19 @@ def pareto(report: Report) -> Pareto | None:
     if not scored:
         return None
     targets = list(dict.fromkeys(on.target for artifact in scored for on in artifact.targets))
-    marks, remarks = list[dict[str, Any]](), list[Remark]()
+    marks, remarks, titles = list[dict[str, Any]](), list[Remark](), dict[str, dict[str, str]]()
     for place, target in enumerate([None, *targets]):
-        kind, placed = _placed(scored, target)
-        most = max((one.cost.amount for one in placed if one.cost), default=0.0)
-        found = [_mark(str(place), most, one) for one in placed]
+        key, (sources, kind, placed) = str(place), _placed(scored, target)
+        most = max((one.cost for one in placed if one.cost), default=0.0)
+        found = [_mark(key, most, one) for one in placed]
+        titles[key] = {axis: ", ".join(filter(None, (title, sources.get(axis)))) for axis, title in AXES.items()}
         marks += found
-        remarks += _remarks(str(place), target, kind, found)
+        remarks += _remarks(key, target, kind, titles[key], found)
     metric = scored[0].metric if scored[0].accuracy is not None else None
     label = f"Scatter plot of size or cost against {metric or 'agreement'} for {len(scored)} files; the tables hold the same numbers."
     chosen = "1" if len(targets) == 1 else "0"
     return Pareto(
-        chart=Chart("pareto-chart", label, scatter(label, marks, metric, [row.format for row in scored], AXES, chosen)),
+        chart=Chart("pareto-chart", label, scatter(label, marks, metric, [row.format for row in scored], titles, chosen)),
         choices=(
             Choice("target", "for", [(str(place), name) for place, name in enumerate([HERE, *targets])], chosen),
             Choice("axis", "to the right", list(AXES.items()), "gzip"),
@@ -71,33 +75,46 @@ def pareto(report: Report) -> Pareto | None:
 
 
 class Placed(NamedTuple):
-    """A file on a target (None: here), with its cost there and the file that makes it needless."""
+    """A file on a target (None: here), with its places on the axes, its cost there and the file that makes it needless."""
 
     artifact: ArtifactReport
     on: TargetReport | None
-    cost: Cost | None
+    numbers: dict[str, float]
+    cost: float | None
     beaten: str | None
 
 
-def _placed(artifacts: Sequence[ArtifactReport], target: str | None) -> tuple[str | None, list[Placed]]:
-    """The files of which something is known there, and what their costs are: time, instructions, or None.
-
-    Costs compare only where they come from one source, so the one that most files have is taken.
-    """
+def _placed(artifacts: Sequence[ArtifactReport], target: str | None) -> tuple[dict[str, str], str | None, list[Placed]]:
+    """Where the numbers of each axis come from, what costs are (time, instructions or None), and the files that are known there."""
     where = [(artifact, next((on for on in artifact.targets if on.target == target), None)) for artifact in artifacts]
     if target is not None:
         where = [(artifact, on) for artifact, on in where if on is not None]
-    known = [dict(costs(artifact, on)) for artifact, on in where]
-    counted = Counter(key for found in known for key in found if target is None or key[-1] != "here")
-    kind = max(counted, key=counted.__getitem__, default=None)
-    chosen = [found.get(kind) if kind else None for found in known]
+    sources = _sources([on for _, on in where if on])
+    numbers = [dict(_numbers(artifact, on, sources)) for artifact, on in where]
+    counted = Counter(axis for axis in COSTS[target is None] for found in numbers if axis in found)
+    axis = max(counted, key=counted.__getitem__, default=None)
+    costs = [found.get(axis) if axis else None for found in numbers]
     options = [
-        Option(artifact.name, artifact.gzip_bytes, cost.amount if cost else None, quality(artifact), on.fits if on else True)
-        for (artifact, on), cost in zip(where, chosen, strict=True)
+        Option(artifact.name, artifact.gzip_bytes, cost, quality(artifact), on.fits if on else True)
+        for (artifact, on), cost in zip(where, costs, strict=True)
     ]
     beaten = [None if option.fits is False else dominator(option, options) for option in options]
-    placed = zip(where, chosen, beaten, strict=True)
-    return (kind[0] if kind else None), [Placed(artifact, on, cost, by.name if by else None) for (artifact, on), cost, by in placed]
+    names = [by.name if by else None for by in beaten]
+    placed = [Placed(artifact, on, *more) for (artifact, on), more in zip(where, zip(numbers, costs, names, strict=True), strict=True)]
+    return sources, ("instructions" if axis == "instructions" else "time" if axis else None), placed
+
+
+def _sources(targets: Sequence[TargetReport]) -> dict[str, str]:
+    """By axis the one source that most files have, of several the best evidence: numbers of two sources do not compare."""
+    counted = Counter((axis, target_rows.origin(result)) for on in targets for axis, result in _results(on))
+    return {axis: source for (axis, source), _ in reversed(counted.most_common())}
+
+
+def _results(on: TargetReport) -> Iterator[tuple[str, EmulatorResult]]:
+    """What emulators found for the axes, the best evidence first."""
+    yield from (("ms", result) for result in target_rows.timed(on))
+    yield from (("instructions", result) for result in target_rows.counted(on))
+    yield from (("arena", result) for result in target_rows.nearest(on) if result.arena_bytes is not None)
 
 
 def comparable(artifacts: Sequence[ArtifactReport]) -> list[ArtifactReport]:
@@ -114,7 +131,7 @@ def quality(artifact: ArtifactReport) -> float | None:
 
 
 def _mark(target: str, most: float, placed: Placed) -> dict[str, Any]:
-    artifact, on, cost, beaten = placed
+    artifact, on, numbers, cost, beaten = placed
     return mark(
         target,
         artifact.name,
@@ -123,30 +140,26 @@ def _mark(target: str, most: float, placed: Placed) -> dict[str, Any]:
         beaten=beaten is not None,
         y=artifact.accuracy if artifact.accuracy is not None else artifact.agreement,
         interval=artifact.accuracy_interval,
-        size=cost.amount / most if cost and most > 0 else 0.1,
+        size=cost / most if cost and most > 0 else 0.1,
         tip=dict(told(artifact, on, beaten)),
-        numbers={"gzip": artifact.gzip_bytes, "bytes": artifact.bytes} | dict(_measured(artifact)) | dict(_on_target(on)),
+        numbers=numbers,
     )
 
 
-def _measured(artifact: ArtifactReport) -> Iterator[tuple[str, float]]:
+def _numbers(artifact: ArtifactReport, on: TargetReport | None, sources: Mapping[str, str]) -> Iterator[tuple[str, float]]:
+    """The places of a file on the axes, on a target by one source each; what another source says is in its tip only."""
+    yield "gzip", artifact.gzip_bytes
+    yield "bytes", artifact.bytes
     if artifact.latency:
         yield "p50", artifact.latency.p50_ms
         yield "p50_low", artifact.latency.interval_ms[0]
         yield "p50_high", artifact.latency.interval_ms[1]
-
-
-def _on_target(on: TargetReport | None) -> Iterator[tuple[str, float]]:
-    for result in target_rows.timed(on)[:1] if on else ():
-        yield "ms", result.ms or 0.0
-        if result.interval_ms:
-            yield "ms_low", result.interval_ms[0]
-            yield "ms_high", result.interval_ms[1]
-    for result in target_rows.counted(on)[:1] if on else ():
-        yield "instructions", result.instructions or 0
-    arenas = [result.arena_bytes for result in target_rows.nearest(on) if result.arena_bytes is not None] if on else []
-    if arenas:
-        yield "arena", arenas[0]
+    for axis, result in _results(on) if on else ():
+        if target_rows.origin(result) == sources[axis]:
+            yield axis, {"ms": result.ms, "instructions": result.instructions, "arena": result.arena_bytes}[axis] or 0
+            if axis == "ms" and result.interval_ms:
+                yield "ms_low", result.interval_ms[0]
+                yield "ms_high", result.interval_ms[1]
 
 
 def told(artifact: ArtifactReport, on: TargetReport | None, beaten: str | None) -> Iterator[tuple[str, str]]:
@@ -181,13 +194,13 @@ def _costs_told(on: TargetReport) -> Iterator[tuple[str, str]]:
         yield "arena", f"{result.arena_bytes:,} B, {target_rows.origin(result)}"
 
 
-def _remarks(key: str, target: str | None, kind: str | None, rows: Sequence[dict[str, Any]]) -> Iterator[Remark]:
+def _remarks(key: str, target: str | None, kind: str | None, titles: Mapping[str, str], rows: Sequence[dict[str, Any]]) -> Iterator[Remark]:
     """What the chart shows for a target, in words, and which files an axis leaves out."""
     out = sum(row["state"] == "out" for row in rows)
     front = sum(row["state"] == "front" for row in rows)
     by = f"download, accuracy and {kind}" if kind else "download and accuracy"
     yield Remark(key, "", f"{front} of {len(rows)} files are on the front by {by} for {target or HERE}; {out} do not fit.")
-    for axis, title in AXES.items():
+    for axis, title in titles.items():
         lacking = sum(axis not in row for row in rows)
         if lacking:
             yield Remark(key, axis, f"{lacking} of {len(rows)} files have no such number ({title}) and are not in the chart.")

@@ -68,6 +68,7 @@ def render(runs: Sequence[Run]) -> str:
             settings=tuple(differences([flat(run.report.settings) for run in runs])),
             references=[getattr(reference(run.report), "name", None) for run in runs],
             pareto=drawn,
+            same_data=len({_tested_on(run.report) for run in runs}) < 2,
             targets=_targets(runs),
             files=tuple(_files(runs)),
             style=source("page.css") + source("charts.css"),
@@ -119,7 +120,9 @@ def _facts(report: Report) -> dict[str, str]:
     return {
         "model": f"{report.model.name}, {report.model.parameters:,} parameters, sha256 {report.model.digest[:12]}",
         "recipe": report.recipe,
-        "data": f"{data.name}, {data.train:,} + {data.validation:,} + {data.test:,} examples, seed {data.seed}" if data else "none",
+        "data": f"{data.name}, {data.train:,} + {data.validation:,} + {data.test:,} examples, seed {data.seed}, sha256 {data.digest[:12]}"
+        if data
+        else "none",
         "host": f"{report.host.cpu}, {report.host.cores} cores, {report.host.system}",
         "secateur": report.secateur,
     }
@@ -152,18 +155,24 @@ def _pareto(runs: Sequence[Run]) -> Pareto | None:
         return None
     metric = _metric(known[0][1])
     shown = [(run, artifact) for run, artifact in known if _metric(artifact) == metric]
-    options = [Option(artifact.name, artifact.gzip_bytes, None, quality(artifact)) for _, artifact in shown]
+    options = [(_tested_on(run.report), Option(artifact.name, artifact.gzip_bytes, None, quality(artifact))) for run, artifact in shown]
+    needless = [dominator(option, [other for data, other in options if data == tested]) is not None for tested, option in options]
     marks = [
         mark(
-            "", f"{artifact.name} ({run.name})", run.name, fits=True, beaten=dominator(option, options) is not None,
+            "", f"{artifact.name} ({run.name})", run.name, fits=True, beaten=beaten,
             y=artifact.accuracy if artifact.accuracy is not None else artifact.agreement, interval=artifact.accuracy_interval, size=0.1,
             tip={**dict(told(artifact, None, None)), "run": run.name}, numbers=_numbers(artifact, time(artifact, reference(run.report))),
         )
-        for (run, artifact), option in zip(shown, options, strict=True)
+        for (run, artifact), beaten in zip(shown, needless, strict=True)
     ]  # fmt: skip
     label = f"Size against {metric or 'agreement'} of {len(shown)} files of {len(runs)} runs; the table holds the same numbers."
-    chart = Chart("runs-pareto", label, scatter(label, marks, metric, [run.name for run in runs], AXES, ""))
+    chart = Chart("runs-pareto", label, scatter(label, marks, metric, [run.name for run in runs], {"": AXES}, ""))
     return Pareto(chart, (Choice("axis", "to the right", list(AXES.items()), "gzip"),), (), _left_out(everything, shown))
+
+
+def _tested_on(report: Report) -> tuple[str, int] | None:
+    """What accuracies are of: only those of the same examples make one file better than another."""
+    return (report.data.digest, report.data.test) if report.data else None
 
 
 def _metric(artifact: ArtifactReport) -> str | None:

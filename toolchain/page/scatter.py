@@ -27,9 +27,17 @@ def mark(
 
 
 def scatter(
-    label: str, marks: Sequence[Mapping[str, Any]], metric: str | None, groups: Sequence[str], axes: Mapping[str, str], target: str
+    label: str,
+    marks: Sequence[Mapping[str, Any]],
+    metric: str | None,
+    groups: Sequence[str],
+    titles: Mapping[str, Mapping[str, str]],
+    target: str,
 ) -> Spec:
-    """Intervals below, marks above; the names of the front are placed by `charts.js`, which knows the room there is."""
+    """Intervals below, marks above; the names of the front are placed by `charts.js`, which knows the room there is.
+
+    `titles` are those of the axis to the right, by target and axis.
+    """
     error = metric == "mean_absolute_error"
     behind = {"test": "datum.state != 'front'"}
     colour = {"condition": behind | {"value": INK}, **by_name("group", list(dict.fromkeys(groups)), title=None)}
@@ -39,7 +47,7 @@ def scatter(
           "axis": {"title": f"{metric or 'agreement with the original'}{', lower is better' if error else ''}",
                    "format": ".3~g" if error else ".1%", "tickCount": 6}}  # fmt: skip
     faint = {"color": colour, "opacity": {"condition": behind | {"value": 0.12}, "value": 0.6}}
-    first = next(iter(axes))
+    first = next(iter(titles[target]))
     return layered(
         label,
         {"mark": {"type": "rule", "aria": False},
@@ -53,8 +61,8 @@ def scatter(
                       "size": {"field": "size", "type": "quantitative", "scale": None},
                       "description": {"field": "name", "type": "nominal"}}},
         height=340,
-        params=[parameter("target", target), parameter("axis", first), parameter("titles", dict(axes))],
-        title={"text": {"expr": "titles[axis]"}, "orient": "bottom", "anchor": "middle", "offset": 8},
+        params=[parameter("target", target), parameter("axis", first), parameter("titles", titles)],
+        title={"text": {"expr": "titles[target][axis]"}, "orient": "bottom", "anchor": "middle", "offset": 8},
         data=rows(sorted(marks, key=lambda one: ORDER.index(one["state"]))),
         transform=[
             {"filter": "datum.target == target"},

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolchain.fidelity.layers import short
+from toolchain.gate.wording import cells
 from toolchain.report import percent
 
 if TYPE_CHECKING:
@@ -36,8 +37,8 @@ def environment() -> jinja2.Environment:
     found.policies["json.dumps_kwargs"] = {"separators": (",", ":")}  # in the order of the reader, not sorted
     found.filters |= {
         "bytes": bytes_in_words,
+        "cells": cells,
         "count": lambda number: f"{number:,}",
-        "limit": limit,
         "policy": policy,
         "score": percent,
         "share": lambda fraction: f"{fraction:.2%}",
@@ -70,10 +71,3 @@ def bytes_in_words(count: float) -> str:
 def span(metric: str | None, interval: tuple[float, float] | None) -> str:
     """An interval of a metric: `97.79% to 99.24%`."""
     return "" if interval is None else f"{percent(metric, interval[0])} to {percent(metric, interval[1])}"
-
-
-def limit(value: float | bool | None) -> str:
-    """What a gate allows or found: a count, a ratio, or yes and no."""
-    if value is None or isinstance(value, bool):
-        return {True: "yes", False: "no", None: "unknown"}[value]
-    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"

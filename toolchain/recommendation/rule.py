@@ -1,12 +1,14 @@
 """The rule that names a file for every target.
 
-A file is a candidate for a target where it fits and no limit of the gate stops it; on a machine like this one, every file
-that the runtime reads. Files of attempts that were not chosen are no candidates. Candidates that lose no accuracy come
-first: those whose paired 95 % interval of the loss includes zero or ends below half a point, and those that lose no more
-than the gate's `max_accuracy_drop`, because whoever wrote it said what may be lost. Where all lose more, the one that loses
-least. Among equals decides the time on the target (executed, the vendor's, estimated), else the instructions, else the
-median time on this machine, in each case only what is known of all of them; then flash, then the download. What is not
-known to fit is named only where nothing else does, and said to be unknown.
+A file is a candidate for a target where it fits and no limit of the gate stops it; on a machine like this one, every
+file that the runtime reads. Files of attempts that were not chosen are no candidates, nor are those exported from the
+original to compare with where there is a gate that is not about them. Candidates that lose no accuracy come first:
+those whose paired 95 % interval of the loss includes zero or ends below half a point, and those that pass the gate's
+`max_accuracy_drop`, because whoever wrote it said what may be lost. On few examples the interval includes zero and five
+points, too; there only what lost half a point or less comes first. Where all lose more, the one that loses least. Among
+equals decides the time on the target (executed, the vendor's, estimated), else the instructions, else the median time
+on this machine, in each case only what is known of all of them; then flash, then the download. What is not known to fit
+is named only where nothing else does, and said to be unknown.
 """
 
 from __future__ import annotations
@@ -44,13 +46,16 @@ class Recommendation(msgspec.Struct, frozen=True):
 def recommend(report: Report) -> tuple[Recommendation, ...]:
     """One for every target of the report, then one for every runtime that reads one of the files."""
     rejected = {tried.artifact for tried in report.attempts if not tried.chosen}
-    report = msgspec.structs.replace(report, artifacts=tuple(row for row in report.artifacts if row.name not in rejected))
+    unasked = {row.name for row in report.artifacts if row.name.startswith("original_") and _unlimited(report, row)}
+    report = msgspec.structs.replace(report, artifacts=tuple(row for row in report.artifacts if row.name not in rejected | unasked))
     targets = dict.fromkeys(on.target for artifact in report.artifacts for on in artifact.targets)
     runtimes = {artifact.format: RUNTIMES[artifact.format] for artifact in report.artifacts if artifact.format in RUNTIMES}
-    return (
+    found = (
         *(_for_target(report, target) for target in targets),
         *(_for_runtime(report, format, runtime) for format, runtime in runtimes.items()),
     )
+    left_out = " Files of the original that no limit of the gate is about are left out." if unasked else ""
+    return tuple(msgspec.structs.replace(one, why=one.why + left_out) for one in found)
 
 
 def _for_target(report: Report, target: str) -> Recommendation:
@@ -60,7 +65,7 @@ def _for_target(report: Report, target: str) -> Recommendation:
         passed = [(artifact, on) for artifact, on in fitting if not _stopped(report, artifact, target)]
         if passed:
             ranked = _ranked([_candidate(report, artifact, on) for artifact, on in passed])
-            return _recommendation(ranked, f"that {'fit' if fits else 'may fit'}", len(fitting) - len(passed))
+            return _recommendation(report, ranked, f"that {'fit' if fits else 'may fit'}", len(fitting) - len(passed))
         if fitting:
             names = listed([f"{artifact.name} ({', '.join(_stopped(report, artifact, target))})" for artifact, _ in fitting])
             return Recommendation(target, None, None, None, f"No file passes the gate: {names}.")
@@ -75,7 +80,7 @@ def _for_runtime(report: Report, format: str, runtime: str) -> Recommendation:
         names = listed([f"{artifact.name} ({', '.join(_stopped(report, artifact, None))})" for artifact in readable])
         return Recommendation(None, runtime, None, None, f"No file passes the gate: {names}.")
     ranked = _ranked([_candidate(report, artifact, None) for artifact in passed])
-    found = _recommendation(ranked, f"for {runtime}", len(readable) - len(passed))
+    found = _recommendation(report, ranked, f"for {runtime}", len(readable) - len(passed))
     return msgspec.structs.replace(found, runtime=runtime)
 
 
@@ -88,13 +93,19 @@ def _stopped(report: Report, artifact: ArtifactReport, target: str | None) -> li
     ]
 
 
+def _unlimited(report: Report, artifact: ArtifactReport) -> bool:
+    """Whether there is a gate, and none of its limits is about a file."""
+    return bool(report.gate) and all(verdict.file != artifact.name for verdict in report.gate)
+
+
 def _candidate(report: Report, artifact: ArtifactReport, on: TargetReport | None) -> Candidate:
     allowed = [
         float(verdict.allowed)
         for verdict in report.gate
-        if verdict.file == artifact.name and (verdict.limit, verdict.against) == ("max_accuracy_drop", "original")
+        if (verdict.file, verdict.status) == (artifact.name, "passed")
+        and (verdict.limit, verdict.against) == ("max_accuracy_drop", "original")
     ]
-    lost = msgspec.structs.replace(loss(artifact, report.model), allowed=min(allowed, default=None))
+    lost = msgspec.structs.replace(loss(artifact, report.model, report.data), allowed=min(allowed, default=None))
     return Candidate(artifact, on, lost, dict(costs(artifact, on)))
 
 
@@ -115,19 +126,18 @@ def _by_cost(candidates: Sequence[Candidate], loss_first: bool) -> list[Candidat
     return sorted(candidates, key=order)
 
 
-def _recommendation(ranked: Sequence[Candidate], which: str, stopped: int) -> Recommendation:
+def _recommendation(report: Report, ranked: Sequence[Candidate], which: str, stopped: int) -> Recommendation:
     """The first of the ranked in a sentence, fit, accuracy and cost, and the second beside it."""
     first, *others = ranked
     *said, last = filter(None, (words.fit(first.on), words.accuracy(ranked, which), words.cost(ranked, which)))
     why = f"It {', '.join(said)}{',' if len(said) > 1 else ''}{' and ' if said else ''}{last}."
-    if stopped:
-        why += f" The gate stops {stopped} more."
+    more = words.remarks(first, _unlimited(report, first.artifact), stopped)
     return Recommendation(
         target=first.on.target if first.on else None,
         runtime=None,
         file=first.artifact.name,
         fits=first.on.fits if first.on else None,
-        why=why,
+        why=f"{why} {more}".rstrip(),
         runner_up=others[0].artifact.name if others else None,
         behind=words.behind(first, others[0]) if others else "",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from toolchain import target_rows
 from toolchain.errors import ToolchainError
 from toolchain.measure import paired
 from toolchain.recommendation.candidates import Candidate, shared
@@ -24,16 +25,16 @@ def accuracy(ranked: Sequence[Candidate], which: str) -> str:
     """What the first of the ranked loses, and whether others lose less; `which` says what they have in common."""
     first, count = ranked[0].loss, len(ranked)
     if first.drop is None:
-        return "was not compared with the original"
+        return f"was {first.change}"
     if not first.bearable:
         return f"loses {f'the least accuracy of the {count} files {which}' if count > 1 else 'accuracy'} ({first.said})"
     only = count > 1 and not ranked[1].loss.bearable
-    if first.interval and first.interval[0] <= 0:
-        how_much = "no accuracy that the test can show"
-    elif first.unnoticed:
-        how_much = "less than half a point"
-    else:
+    if not first.unnoticed:
         how_much = f"no more accuracy than the gate allows, {first.allowed:.3g},"
+    elif first.interval and first.interval[0] <= 0:
+        how_much = "no accuracy that the test can show"
+    else:
+        how_much = f"less than half a {first.unit}"
     return f"{f'is the only one of the {count} files {which} to lose' if only else 'loses'} {how_much} ({first.said})"
 
 
@@ -52,6 +53,17 @@ def cost(ranked: Sequence[Candidate], which: str) -> str:
     return f"takes the {'least time' if key[0] == 'time' else 'fewest instructions'} {among} ({first.costs[key].said})"
 
 
+def remarks(first: Candidate, unlimited: bool, stopped: int) -> str:
+    """What else a reader should know: other outputs on the target, and what the gate did."""
+    differing = [result for result in target_rows.nearest(first.on) if result.outputs_match is False] if first.on else []
+    said = [f"On the target {one.comparison} ({target_rows.origin(one)})." for one in differing]
+    if unlimited:
+        said.append("No limit of the gate is about it.")
+    if stopped:
+        said.append(f"The gate stops {stopped} more.")
+    return " ".join(said)
+
+
 def behind(first: Candidate, second: Candidate) -> str:
     """How the runner-up compares with the file that was taken."""
     key = shared([first, second])
@@ -59,7 +71,7 @@ def behind(first: Candidate, second: Candidate) -> str:
     takes = f"{_times(first, second, key)} and {download}" if key and first.costs[key].amount > 0 else download
     lost = second.loss
     if lost.drop is not None and not lost.bearable:
-        return f"takes {takes}, but loses accuracy ({lost.said})"
+        return f"takes {takes}, but {'may lose' if lost.uncertain else 'loses'} accuracy ({lost.said})"
     return f"takes {takes} ({lost.said})"
 
 

@@ -10,18 +10,34 @@ import hashlib
 import importlib.metadata
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 import numpy as np
 
 from toolchain.artifact import Format
-from toolchain.errors import BundleError, ModelError, StorageError
+from toolchain.errors import BundleError, DependencyError, ModelError, StorageError
 from toolchain.files import write
+from toolchain.page.render import render
 from toolchain.recommendation import recommend
-from toolchain.release import archive, bom, c_array, card, golden, license, listing, manifest, oci, signature, snippets, tflite_metadata
+from toolchain.release import (
+    archive,
+    bom,
+    c_array,
+    card,
+    extraction,
+    golden,
+    license,
+    listing,
+    manifest,
+    oci,
+    signature,
+    snippets,
+    tflite_metadata,
+)
+from toolchain.release.facts import Facts
 from toolchain.release.golden_header import header
 from toolchain.release.manifest import Manifest, ModelFile
 from toolchain.release.run_folder import RunFolder, read_labels, read_run
@@ -47,10 +63,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     labels: Path | None = None
     """Names of the classes, one a line; by default those that the run's data brought."""
     key: Path | None = None
+    new_key: Path | None = None
+    """Where to make a key to sign with, its public half beside it."""
     sigstore: bool = False
     files: tuple[str, ...] = ()
     """Patterns of the run's files; by default all but those of the original model and of rejected attempts."""
     limit_s: float = 600.0
+
+    @property
+    def signature(self) -> Literal["none", "key", "sigstore"]:
+        """As the manifest says it."""
+        return "key" if self.key or self.new_key else "sigstore" if self.sigstore else "none"
 
 
 class Released(msgspec.Struct, frozen=True):
@@ -70,6 +93,8 @@ def release(
 
     Raises BundleError, and StorageError where another release would be overwritten.
     """
+    if settings.new_key:
+        signature.check_new(settings.new_key)
     run = read_run(folder, settings.files)
     name = settings.name or re.sub(r"[^A-Za-z0-9_]+", "-", Path(run.report.model.name).stem).strip("-") or "model"
     version = settings.version or f"0.0.0-run{hashlib.sha256(run.report_bytes).hexdigest()[:8]}"
@@ -80,20 +105,54 @@ def release(
     with tempfile.TemporaryDirectory() as scratch:
         staging = Path(scratch) / f"{name}-{version}"
         made, files = _Assembly(run, settings, name, version, progress).write(staging)
-        if settings.key:
-            signature.sign(staging, settings.key)
+        if settings.new_key:
+            signature.new_key(settings.new_key)
+        if key := settings.key or settings.new_key:
+            signature.sign(staging, key)
         elif settings.sigstore:
             signature.sign_sigstore(staging)
-        if settings.key or settings.sigstore:
+        if settings.signature != "none":
             files[signature.NAME] = (staging / signature.NAME).read_bytes()
     files[signature.SUMS] = listing.sums({one.path: one.sha256 for one in listing.listed(files)})
     content = archive.pack(f"{name}-{version}", files)
-    if target.exists() and target.read_bytes() != content:
+    _check_unpacks(target.name, content)
+    if target.exists() and read(target, extraction.MOST_BYTES, StorageError) != content:
         raise StorageError(f"{target} is another release; give this one another --version, or --out")
     if layout is not None:
         oci.write(layout, target.name, content, made)
     write(target, content)
     return Released(target, hashlib.sha256(content).hexdigest(), len(content), layout, made)
+
+
+def _check_unpacks(name: str, content: bytes) -> None:
+    """Raise BundleError where the limits of a release are broken: nobody could verify it."""
+    with tempfile.TemporaryDirectory() as scratch:
+        packed = Path(scratch) / name
+        packed.write_bytes(content)
+        try:
+            extraction.unpack(packed, Path(scratch) / "unpacked")
+        except BundleError as err:
+            raise BundleError(f"{str(err).removeprefix(f'{scratch}/')}; take fewer files with --files") from None
+
+
+class _Stated(msgspec.Struct, frozen=True):
+    """What a release needs of the recipe in a report."""
+
+    class Data(msgspec.Struct, frozen=True):
+        """Of the data."""
+
+        synthetic: tuple[float, float] = (0.0, 1.0)
+
+    seed: Annotated[int, msgspec.Meta(ge=0)] = 0
+    data: Data = Data()
+    stages: tuple[dict[str, Any], ...] = ()
+
+
+def _stated(settings: dict[str, Any]) -> _Stated:
+    try:
+        return msgspec.convert(settings, _Stated)
+    except msgspec.ValidationError as err:
+        raise BundleError(f"report.json: the settings are none of a recipe ({err})") from None
 
 
 class _Assembly:
@@ -103,6 +162,7 @@ class _Assembly:
         self._run, self._settings, self._name, self._version, self._progress = run, settings, name, version, progress
         self._files: dict[str, bytes] = {}
         self._notes = [*run.notes]
+        self._stated = _stated(run.report.settings)
         self._license = "LicenseRef-LICENSE" if settings.license_file and settings.license == license.UNSTATED else settings.license
         self._license = license.checked(self._license)
         self._description = settings.description or f"{run.report.model.name} through the recipe {run.report.recipe}"
@@ -139,16 +199,16 @@ class _Assembly:
         path, content = f"models/{row.name}", self._described(row)
         (staging / path).write_bytes(content)
         self._files[path] = content
-        job = golden.Job(staging / path, row.scheme, staging / "golden", row.name, self._limits(), self._run.report.settings.get("seed", 0))
-        found: golden.Examined = worker.call("toolchain.release.golden:examine", job, golden.Examined, row.name, self._settings.limit_s)
+        job = golden.Job(staging / path, row.scheme, staging / "golden", row.name, self._limits(), self._stated.seed)
+        found = self._examined(job, worker)
         facts = found.facts
         self._check_labels((facts.outputs[0].shape or (0,))[-1], row.name)
         if found.unrun:
             self._notes.append(f"{row.name} has no golden vectors: {found.unrun}")
-        if row.format == Format.TFLITE and all(np.dtype(tensor.dtype).kind in "iu" for tensor in (*facts.inputs, *facts.outputs)):
-            plain = self._run.files[row.path]
-            self._files |= {f"c/{n}": c for n, c in c_array.sources(Path(row.name).stem, plain, facts.inputs, facts.outputs).items()}
-        return ModelFile(
+        elif found.golden and 2 * found.golden.varying < found.golden.values:
+            varying = f"{found.golden.varying} of {found.golden.values}"
+            self._notes.append(f"{row.name}: only {varying} output values vary over the golden vectors; the others are hardly tested")
+        model = ModelFile(
             path=path,
             format=row.format,
             scheme=row.scheme,
@@ -161,6 +221,25 @@ class _Assembly:
             measurements=row,
             recommended_for=recommended,
         )
+        if snippets.has_array(model):
+            self._add_c(c_array.sources(Path(row.name).stem, self._run.files[row.path], facts.inputs, facts.outputs))
+        return model
+
+    def _add_c(self, sources: Mapping[str, bytes]) -> None:
+        named = {f"c/{name}": content for name, content in sources.items()}
+        if clash := sorted(named.keys() & self._files.keys()):
+            raise BundleError(f"{clash[0]}: two files of the run are called so in C; choose one with --files")
+        self._files |= named
+
+    def _examined(self, job: golden.Job, worker: Worker) -> golden.Examined:
+        """A file that does not run here, or crashes, is released without golden vectors, if it can be read."""
+        limit_s = self._settings.limit_s
+        try:
+            found: golden.Examined = worker.call("toolchain.release.golden:examine", job, golden.Examined, job.stem, limit_s)
+        except (DependencyError, ModelError) as err:
+            why = str(err).replace(str(job.path), job.stem).removeprefix(f"{job.stem}: ")
+            return golden.Examined(worker.call("toolchain.release.golden:describe", job, Facts, job.stem, limit_s), None, why)
+        return found
 
     def _described(self, row: ArtifactReport) -> bytes:
         """The file with TFLite metadata, where it is a .tflite that can hold them."""
@@ -184,7 +263,7 @@ class _Assembly:
                 labels=self._labels,
                 scale=data.scale if data else 1.0,
                 offset=data.offset if data else 0.0,
-                image=len(shape) == 4 and shape[-1] in (1, 3),
+                image=bool(self._run.report.pictures) and len(shape) == 4 and shape[-1] in (1, 3),
             )
         except ModelError as err:
             self._notes.append(f"{row.name} carries no TFLite metadata: {err}")
@@ -205,8 +284,7 @@ class _Assembly:
         if data is not None and data.scale != 1:
             low, high = sorted((data.offset, 255 * data.scale + data.offset))
             return low, high
-        low, high = self._run.report.settings.get("data", {}).get("synthetic", (0.0, 1.0))
-        return low, high
+        return self._stated.data.synthetic
 
     def _golden(self, name: str, found: golden.Examined, folder: Path) -> manifest.Golden:
         """Take in the arrays, and as a C header, too."""
@@ -231,14 +309,14 @@ class _Assembly:
             secateur=importlib.metadata.version("secateur"),
             recipe=report.recipe,
             settings=report.settings,
-            seed=report.settings.get("seed", 0),
+            seed=self._stated.seed,
             original=report.model,
             data=report.data,
             labels=self._labels,
             tools={"python": report.host.python, **report.host.versions},
             models=tuple(models),
             files=listing.listed(self._files),
-            signature="key" if self._settings.key else "sigstore" if self._settings.sigstore else "none",
+            signature=self._settings.signature,
             notes=tuple(self._notes),
         )
 
@@ -257,21 +335,22 @@ class _Assembly:
         folder = f"{Path(model.path).stem}_c"
         if model.format != Format.TFLITE or not any(row.name == folder for row in self._run.packages):
             return None
-        made = [step.details.get("package", {}) for step in self._run.report.steps if step.name == f"export {folder}"]
-        return next((str(package["name"]) for package in made if "name" in package), None)
+        made = [step.details.get("package") for step in self._run.report.steps if step.name == f"export {folder}"]
+        names = [package.get("name") for package in made if isinstance(package, dict)]
+        return next((name for name in names if isinstance(name, str) and name.isidentifier()), None)
 
     def _add_rest(self) -> None:
         """What is the same for every model: labels, C packages, the report, the licence, the schema, how to verify."""
         stated = self._settings.license_file
         self._files["LICENSE"] = read(stated, LICENSE_BYTES, BundleError) if stated else license.text(self._license)
         self._files["report.json"] = self._run.report_bytes
-        if self._run.page is not None:
-            self._files["report.html"] = self._run.page
+        self._files["report.html"] = render(self._run.report).encode()
         if self._labels:
             self._files["labels.txt"] = tflite_metadata.lines(self._labels)
         for row in self._run.packages:
-            self._files |= {f"c/{path}": content for path, content in self._run.files.items() if path.startswith(f"{row.path}/")}
+            self._add_c({path: content for path, content in self._run.files.items() if path.startswith(f"{row.path}/")})
         self._files[manifest.SCHEMA_NAME] = dumps(manifest.json_schema())
-        signed = "key" if self._settings.key else "sigstore" if self._settings.sigstore else "none"
-        verify: str = environment("markdown").get_template("VERIFY.md.j2").render(signature=signed, sig=Written(signature.NAME))
+        verify: str = (
+            environment("markdown").get_template("VERIFY.md.j2").render(signature=self._settings.signature, sig=Written(signature.NAME))
+        )
         self._files["VERIFY.md"] = verify.encode()

@@ -9,19 +9,49 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
+from toolchain.errors import BundleError
 from toolchain.optional import require
 from toolchain.release.license import UNSTATED
 from toolchain.release.manifest import Manifest, ModelFile
 from toolchain.report import ArtifactReport
+from toolchain.untrusted import read
+from toolchain.worker import Progress
 
 NAME: Final = "bom.cdx.json"
+MOST_BYTES: Final = 1 << 20
+"""Of one that is validated: the schema's uniqueItems compare every two entries of a list."""
 
 _NAMESPACE: Final = uuid.UUID("5f0c9b62-57a6-5f0a-9a1e-0d8d4b0f3c11")
 """Of serial numbers: a release has the one of its content, so that the same release has the same."""
 
 _ROOT, _ORIGINAL, _DATA = "release", "original", "data"
+
+
+class Check(msgspec.Struct, frozen=True):
+    """A bill of materials from elsewhere."""
+
+    path: Path
+
+
+class Checked(msgspec.Struct, frozen=True):
+    """What is against it."""
+
+    problem: str | None
+
+
+def check(job: Check, progress: Progress) -> Checked:
+    """Validate a file. Runs in a child process, because a schema can take hours on what was made for it."""
+    progress(job.path.name, 0, 0)
+    try:
+        problem = complaints(read(job.path, MOST_BYTES, BundleError).decode())
+    except (ValueError, RecursionError) as err:
+        return Checked(f"no JSON ({err})")
+    return Checked(problem and f"breaks CycloneDX's schema ({problem.splitlines()[0][:200]})")
 
 
 def bom(manifest: Manifest) -> bytes:

@@ -68,7 +68,7 @@ def model_card(manifest: Manifest, report: Report) -> bytes:
             stages=[_stage(entry) for entry in manifest.settings.get("stages", ()) if isinstance(entry, dict)],
             used=[(step.name, what, said) for step in report.steps if concerns(step.name) for what, said in step.examples.items()],
             skipped=[entry for entry in report.skipped if concerns(entry.step)],
-            lost=lambda model: loss(model.measurements, manifest.original).said,
+            lost=lambda model: loss(model.measurements, manifest.original, manifest.data).said,
             changes=lambda model: list(_changes(model, manifest)),
             percent=percent,
             target_row=target_rows.row,

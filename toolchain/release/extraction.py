@@ -16,6 +16,7 @@ from typing import BinaryIO, Final
 
 from toolchain.errors import BundleError
 from toolchain.release import archive
+from toolchain.untrusted import check_plain
 
 MOST_FILES: Final = 2_000
 MOST_BYTES: Final = 2 << 30
@@ -29,6 +30,7 @@ CHUNK: Final = 1 << 16
 
 def sealed(path: Path) -> bool:
     """Whether the compressed data are those that were written. Raises BundleError where this is no archive of a release."""
+    check_plain(path, BundleError)
     try:
         with path.open("rb") as file:
             head = file.read(archive.SEALED)

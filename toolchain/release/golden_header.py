@@ -44,6 +44,7 @@ def header(
             runtime=comment(golden.runtime),
             shown=shown,
             examples=golden.examples,
+            same_kernels=real(golden.same_kernels) if floating else int(golden.same_kernels),
             tolerance=real(golden.tolerance) if floating else int(golden.tolerance),
             why=Written(golden.why.replace("*/", "* /")),
             arrays=ports,

@@ -51,10 +51,19 @@ class Golden(msgspec.Struct, frozen=True):
     """Paths in the bundle; each array is `[N, ...]`, one model input after the other, run one example at a time."""
     examples: int
     runtime: str
+    same_kernels: float
+    """Largest difference of an output value that is right on `runtime`, in steps of stored integers or as a real number for floats.
+
+    For integer files also on TensorFlow Lite Micro and in generated C.
+    """
     tolerance: float
-    """Largest difference of an output value that is right, in steps of stored integers or as a real number for floats."""
+    """The same on other kernels and versions."""
     why: str
     """Where the tolerance comes from."""
+    varying: int
+    """Output values that differ between examples by more than `same_kernels`: what does not vary is hardly tested."""
+    values: int
+    """Output values of an example."""
 
 
 class ModelFile(msgspec.Struct, frozen=True):

@@ -16,7 +16,7 @@ from toolchain.errors import BundleError, StorageError
 from toolchain.files import written
 from toolchain.release.license import UNSTATED
 from toolchain.release.manifest import Manifest
-from toolchain.untrusted import read
+from toolchain.untrusted import check_plain, check_within, read
 
 ARTIFACT: Final = "application/vnd.secateur.release.v1+gzip"
 LAYER: Final = "application/vnd.oci.image.layer.v1.tar+gzip"
@@ -88,7 +88,11 @@ def _blob(folder: Path, digest: str) -> Path:
     algorithm, _, found = digest.partition(":")
     if algorithm != "sha256" or len(found) != 64 or not set(found) <= set("0123456789abcdef"):
         raise BundleError(f"{folder}: {digest[:100]!r} is no digest of SHA-256")
-    return folder / "blobs" / algorithm / found
+    blob = folder / "blobs" / algorithm / found
+    for part in (blob.parent.parent, blob.parent, blob):
+        check_within(part, folder, BundleError)
+    check_plain(blob, BundleError)
+    return blob
 
 
 def _json(value: Any) -> bytes:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -12,11 +13,10 @@ import msgspec
 from toolchain import report as reports
 from toolchain.artifact import Format
 from toolchain.errors import BundleError
-from toolchain.files import digest
 from toolchain.recommendation import recommend
 from toolchain.release import archive
 from toolchain.report import ArtifactReport, Report
-from toolchain.untrusted import check_plain, read
+from toolchain.untrusted import read
 
 MOST_BYTES = 1 << 30
 """Of one file, as in `extraction`."""
@@ -27,7 +27,6 @@ class RunFolder(msgspec.Struct, frozen=True):
 
     report: Report
     report_bytes: bytes
-    page: bytes | None
     models: tuple[ArtifactReport, ...]
     packages: tuple[ArtifactReport, ...]
     """C packages."""
@@ -52,26 +51,30 @@ def read_run(folder: Path, patterns: Sequence[str]) -> RunFolder:
         parts = [folder / row.path]
         if row.format == Format.C_SOURCE:
             parts = sorted(path for path in (folder / row.path).rglob("*") if not path.is_dir())
-        for path in parts:
-            check_plain(path, BundleError)
-        found = digest(folder / row.path)
+        contents = {path.relative_to(folder).as_posix(): read(path, MOST_BYTES, BundleError) for path in parts}
+        found = _digest(row, contents)
         if found != row.digest:
             raise BundleError(
                 f"{folder / row.path}: not the file that the report measured (SHA-256 {found[:12]}…, report {row.digest[:12]}…); "
                 f"run the recipe again, or leave it out with --files"
             )
-        for path in parts:
-            files[path.relative_to(folder).as_posix()] = read(path, MOST_BYTES, BundleError)
-    page = folder / "report.html"
+        files |= contents
     return RunFolder(
         report,
         content,
-        read(page, reports.REPORT_BYTES, BundleError) if page.exists() else None,
         tuple(row for row in chosen if row.format in (Format.TFLITE, Format.ONNX)),
         tuple(row for row in chosen if row.format == Format.C_SOURCE),
         files,
         notes,
     )
+
+
+def _digest(row: ArtifactReport, contents: Mapping[str, bytes]) -> str:
+    """As `files.digest` makes it, of the bytes that go into the release."""
+    digests = {path: hashlib.sha256(content).hexdigest() for path, content in contents.items()}
+    if row.format != Format.C_SOURCE:
+        return digests[row.path]
+    return hashlib.sha256("".join(f"{path.removeprefix(f'{row.path}/')}\0{one}\0" for path, one in digests.items()).encode()).hexdigest()
 
 
 def read_labels(path: Path) -> tuple[str, ...]:

@@ -37,20 +37,30 @@ def new_key(path: Path) -> Path:
     """
     serialization = require("cryptography.hazmat.primitives.serialization", "release")
     ec = require("cryptography.hazmat.primitives.asymmetric.ec", "release")
-    public = path.with_name(f"{path.name}.pub")
+    public = public_half(path)
     key, password = ec.generate_private_key(ec.SECP256R1()), _password()
     secrecy = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
     private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, secrecy)
     shown = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    for file in (path, public):
-        if file.exists() or file.is_symlink():
-            raise StorageError(f"{file} exists; a key is never overwritten: give another name, or sign with --key")
+    check_new(path)
     for file, content, mode in ((path, private, 0o600), (public, shown, 0o644)):
         with storage_errors(file):
             file.parent.mkdir(parents=True, exist_ok=True)
             with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as out:
                 out.write(content)
     return public
+
+
+def public_half(path: Path) -> Path:
+    """Where the public half of a new key is written."""
+    return path.with_name(f"{path.name}.pub")
+
+
+def check_new(path: Path) -> None:
+    """Raise StorageError where a new key would overwrite something."""
+    for file in (path, public_half(path)):
+        if file.exists() or file.is_symlink():
+            raise StorageError(f"{file} exists; a key is never overwritten: give another name, or sign with --key")
 
 
 def sign(folder: Path, key: Path) -> None:
@@ -113,7 +123,7 @@ def _verified(folder: Path, verifier: Any) -> tuple[str, ...]:
         return _foreign(_statement(folder))
     except Exception as err:  # a hostile signature can make the library fail in any way, and none of them is a valid one
         if "Signature mismatch" in str(err):
-            return _differing(folder, _statement(folder))
+            return _differing(folder, _statement(folder)) or (f"the signature is not valid: {_first_line(err)}",)
         return (f"the signature is not valid: {_first_line(err) or type(err).__name__}",)
 
 
