@@ -18,6 +18,7 @@ from toolchain.files import digest, write
 from toolchain.gate.judge import judged
 from toolchain.layer_reports import Exported
 from toolchain.measure.size import size
+from toolchain.page import folder
 from toolchain.prepared_data import open_data
 from toolchain.stage import Export
 from toolchain.steps import Run
@@ -83,7 +84,7 @@ def run(
     found = judged(_report(work, original, measured, [rows[one.name] for one in made], choice.reports if choice else ()), plan.gate)
     changed = final != work.start
     files = {one.name: one.path for one in made} | ({delivery.MODEL: final.path} if changed else {})
-    page = "x"  # before anything is delivered: what fails here leaves `out` as it was
+    page = folder.page(out, found)  # before anything is delivered: what fails here leaves `out` as it was
     with delivery.announced(out, files):
         delivery.remove_stale(out, files)
         for name, path in files.items():

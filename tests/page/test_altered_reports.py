@@ -3,6 +3,7 @@
 import json
 import re
 
+import msgspec
 import pytest
 import synthetic
 from hypothesis import HealthCheck, given, settings
@@ -45,3 +46,9 @@ def test_what_is_read_can_be_shown(tmp_path_factory, content):
     page = render(found) + runs.render([runs.Run("a", found), runs.Run("b", found)])
     for spec in re.findall('<script type="application/json"[^>]*>(.*?)</script>', page):
         json.loads(spec, parse_constant=pytest.fail)  # Infinity is no JSON, and no chart would be drawn
+
+
+@pytest.mark.parametrize("changed", [{}, {"max_accuracy_drop": "x"}])
+def test_attempts_without_the_budget_they_had(changed):
+    shown = render(msgspec.structs.replace(synthetic.report(2, 2), settings=changed))
+    assert "loses at most what the recipe allows on the validation split" in shown

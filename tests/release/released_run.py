@@ -39,6 +39,7 @@ def run_files() -> dict[str, bytes]:
         rows = [msgspec.structs.replace(one, path=one.name) for one in measured.artifacts]
         board = TargetReport("stm32f746", True, (), 100_000, 20_000, ())
         rows[1] = msgspec.structs.replace(rows[1], targets=(board,))
+        rows[2] = msgspec.structs.replace(rows[2], latency=rows[0].latency)  # the same file: noise would choose which to recommend
         package = msgspec.structs.replace(
             rows[1], name="static_w8a8_c", path="static_w8a8_c", format="c_source", digest=digest(out / "static_w8a8_c"), targets=()
         )
