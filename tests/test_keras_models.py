@@ -111,5 +111,5 @@ def test_damaged_weights_are_one_clear_error(keras, tmp_path):
         for name in good.namelist():
             content = good.read(name)
             bad.writestr(name, content[: len(content) // 3] if name.endswith(".h5") else content)
-    with pytest.raises(ModelError, match=f"{keras.__name__} cannot load it"):
+    with pytest.raises(ModelError, match="its weights are not readable"):
         keras_models.load(tmp_path / "bad.keras")

@@ -55,7 +55,7 @@ def sniff(path: Path) -> Format:
         raise ModelError(f"{path}: the file is empty")
     suffix = path.suffix.lower()
     if suffix == ".keras":
-        if head[:4] == b"PK\x03\x04" and not zipfile.is_zipfile(path):
+        if head[:4] == b"PK\x03\x04" and not _is_archive(path):
             raise ModelError(f"{path}: the .keras archive is truncated; copy or save it again")
         if head[:4] == b"PK\x03\x04" or head == b"\x89HDF\r\n\x1a\n":
             return Format.KERAS
@@ -70,3 +70,10 @@ def sniff(path: Path) -> Format:
     else:
         raise ModelError(f"{path}: unknown kind of model; use .keras, .h5, a SavedModel folder, .tflite or .onnx")
     raise ModelError(f"{path}: not a {suffix} model (its first bytes are {head.hex(' ')})")
+
+
+def _is_archive(path: Path) -> bool:
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # it finds the end of an archive and dislikes what stands there
+        return False

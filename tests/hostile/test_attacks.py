@@ -281,6 +281,14 @@ def test_a_keras_archive_that_unpacks_to_more_than_memory(tmp_path, monkeypatch)
         keras_models.read_config(tmp_path / "m.keras")
 
 
+def test_an_archive_on_several_disks(tmp_path):
+    """zipfile.is_zipfile raises for it."""
+    ends = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, 0, 0, 0, 0) + struct.pack("<4sLQL", b"PK\x06\x07", 0, 0, 3)
+    (tmp_path / "m.keras").write_bytes(b"PK\x03\x04" + ends + struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 0, 0, 0, 0, 0))
+    with pytest.raises(ModelError, match="the .keras archive is truncated"):
+        sniff(tmp_path / "m.keras")
+
+
 def test_an_encrypted_archive(tmp_path):
     content = bytearray(archive(seeds.keras_members()))
     for signature, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):

@@ -44,7 +44,7 @@ def test_files_that_lose_are_compared_with_those_that_lose_as_much():
 
 def test_a_single_file_is_said_to_be_the_only_one():
     (found,) = recommend(report(artifact("a.tflite", p50=1.0)))
-    assert found.why.endswith("and is the only file for LiteRT (1 ms, median on this machine, measured).")
+    assert found.why.endswith("and is the only candidate for LiteRT (1 ms, median on this machine, measured).")
     assert (found.runner_up, found.behind) == (None, "")
 
 
@@ -57,7 +57,7 @@ def test_without_any_time_the_smallest_is_taken_and_said_to_be_it():
 def test_without_real_data_nothing_is_said_of_accuracy():
     row = msgspec.structs.replace(artifact("a.tflite"), accuracy=None, metric=None, answers=None, agreement=1.0)
     (found,) = recommend(report(row, data=None))
-    assert found.why == "It was not compared on real data and is the only file for LiteRT."
+    assert found.why == "It was not compared on real data and is the only candidate for LiteRT."
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def cost(ranked: Sequence[Candidate], which: str) -> str:
     equals = [one for one in ranked if (one.loss.bearable if first.loss.bearable else one.loss.drop == first.loss.drop)]
     key = shared(equals)
     if len(ranked) == 1:
-        return f"is the only file {which}" + (f" ({first.costs[key].said})" if key else "")
+        return f"is the only candidate {which.replace('fit', 'fits')}" + (f" ({first.costs[key].said})" if key else "")
     if len(equals) == 1:
         return f"takes {first.costs[key].said}" if key else ""
     among = f"of the {len(equals)} files {'of which that is true' if len(equals) < len(ranked) else which}"
