@@ -46,7 +46,7 @@ def tflite(name: str) -> bytes:
 def a_report() -> report.Report:
     host = report.HostFacts("cpu", 2, 1 << 30, "Linux", "3.11", "unknown", {"keras": "3"})
     row = report.ArtifactReport("a.tflite", "a.tflite", "tflite", "float32", "0" * 64, "measured", 9, 8, 7, 6, 5, 4, {"CONV_2D": 1})
-    model = report.ModelReport("m.keras", "keras", "1" * 64, 10, 9, 8, 7, "top1", 0.9, (0.8, 0.95))
+    model = report.ModelReport("m.keras", "keras", "1" * 64, 10, 9, 8, 7, None, None, None)
     step = report.StepReport("1 prune", 2.0, False, {"trained on": "9 of 9"}, {"sparsity": {"conv": 0.5}})
     return report.Report(
         secateur="0", recipe="r", settings={"seed": 0}, model=model, data=None, host=host, artifacts=(row,),

@@ -344,6 +344,14 @@ def test_weights_that_lead_elsewhere(tmp_path, kind, message, suffix):
         check_weights(path)
 
 
+def test_a_file_that_libhdf5_never_finishes_ends_at_the_limit(monkeypatch):
+    """Found by benchmarks/fuzz.py: one changed byte, and HDF5 1.14.6 does not come back from reading it."""
+    begun = time.monotonic()
+    with Worker() as worker, pytest.raises(ModelError):
+        worker.call("toolchain.keras_models:refuse_unsafe", HERE / "hostile" / "never_ends.h5", type(None), "m.h5", 3.0)
+    assert time.monotonic() - begun < 30
+
+
 def test_groups_that_hold_themselves_end(tmp_path):
     (tmp_path / "m.h5").write_bytes(hdf5(tmp_path, "cycle"))
     check_weights(tmp_path / "m.h5")
