@@ -42,7 +42,7 @@ def build(cls: type[T], table: Mapping[str, Any], where: str, error: type[Toolch
                 values[field.name] = msgspec.convert(table[key], field.type)
             except (msgspec.ValidationError, RecursionError) as err:
                 choices = literal_choices(field.type)
-                why = f"choose from {', '.join(map(str, choices))}" if choices else str(err)
+                why = f"choose from {', '.join(map(str, choices))}" if choices else _cut(str(err))
                 raise error(f"{where}.{key} = {shortened(table[key])}: {why}") from None
         elif field.required:
             raise error(f"{where}: the key {key!r} is missing")

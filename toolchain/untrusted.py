@@ -82,7 +82,7 @@ def table(path: Path, error: type[ToolchainError]) -> dict[str, Any]:
     except RecursionError:
         raise error(f"{path}: nested too deeply") from None
     except ValueError as err:  # no TOML, no UTF-8, or a number of thousands of digits
-        raise error(f"{path}: {err}") from None
+        raise error(f"{path}: {str(err)[:300]}") from None
     values: list[Any] = [found]
     while values:
         value = values.pop()
